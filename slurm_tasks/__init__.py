@@ -1,0 +1,14 @@
+"""Keeps a SLURM cluster and a Waldur marketplace offering in step, with Celery."""
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute is anything
+    """Find the Celery application for `celery -A slurm_tasks`, without loading it for others."""
+    if name in {"app", "celery"}:
+        from slurm_tasks.app import app
+
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,110 @@
+"""The Celery application: `celery -A slurm_tasks …`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from celery import Celery, signals
+
+from slurm_tasks import settings
+from slurm_tasks.errors import ConfigurationError
+
+CONFIGURATION_EXIT = 2
+
+app = Celery("slurm_tasks", include=["slurm_tasks.tasks"])
+app.set_default()
+
+
+def _defaults() -> dict[str, Any]:
+    """Read our settings and turn them into Celery's, when they are needed."""
+    from slurm_tasks import celery_settings
+
+    try:
+        return celery_settings.from_settings(settings.load(settings.Service))
+    except ConfigurationError as error:
+        stop(error)
+
+
+def _overrides(**_: object) -> None:
+    """Let the site's celeryconfig.py win, if there is one."""
+    named = os.environ.get("CELERY_CONFIG_MODULE")
+    if named or Path("celeryconfig.py").is_file():
+        app.config_from_object(named or "celeryconfig", force=False)
+
+
+app.on_configure.connect(_overrides)
+app.add_defaults(_defaults)
+
+
+def stop(error: ConfigurationError) -> NoReturn:
+    """Print what is wrong with the configuration, all of it, and end."""
+    for problem in error.problems:
+        print(f"slurm-tasks: {problem}", file=sys.stderr)  # noqa: T201 - logging isn't up yet
+    raise SystemExit(CONFIGURATION_EXIT)
+
+
+@signals.celeryd_after_setup.connect
+def _check_settings(instance: Any, **_: object) -> None:  # noqa: ANN401 - Celery's worker
+    """Validate the groups of the queues that this worker consumes, before it takes anything."""
+    service = settings.load(settings.Service)
+    consumed = set(instance.app.amqp.queues.consume_from)
+    # a write to SLURM must not be cut off because the broker blinked
+    headnode = service.headnode_queue in consumed
+    instance.app.conf.worker_cancel_long_running_tasks_on_connection_loss = not headnode
+    groups: list[type[settings.Group]] = []
+    if service.waldur_queue in consumed:
+        groups.append(settings.Waldur)
+    if headnode:
+        groups.append(settings.Slurm)
+    try:
+        settings.check(groups)
+        if settings.Waldur in groups:
+            from slurm_tasks.sync.control import read_components
+
+            read_components(settings.load(settings.Waldur))
+    except ConfigurationError as error:
+        stop(error)
+
+
+@signals.worker_ready.connect
+def _load_components(sender: Any, **_: object) -> None:  # noqa: ANN401 - Celery's consumer
+    """Have the TRES configuration sent to the offering, by one of the control workers."""
+    service = settings.load(settings.Service)
+    consumed = set(sender.app.amqp.queues.consume_from)
+    if service.waldur_queue in consumed and service.direction != "push":
+        from slurm_tasks.tasks.components import load
+        from slurm_tasks.tasks.runtime import first_of_many
+
+        if first_of_many("components-load", seconds=30):
+            load.delay()
+
+
+@signals.setup_logging.connect
+def _logging(**_: object) -> None:
+    from slurm_tasks import observability
+
+    observability.configure_logging(settings.load(settings.Service))
+
+
+@signals.celeryd_init.connect
+@signals.beat_init.connect
+def _sentry(**_: object) -> None:
+    from slurm_tasks import observability
+
+    observability.configure_sentry(settings.load(settings.Service))
+
+
+@signals.task_prerun.connect
+def _bind(task_id: str, task: Any, **_: object) -> None:  # noqa: ANN401 - Celery's task
+    import structlog
+
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(task_id=task_id, task_name=task.name)
+
+
+@signals.task_postrun.connect
+def _unbind(**_: object) -> None:
+    import structlog
+
+    structlog.contextvars.clear_contextvars()

@@ -1,0 +1,196 @@
+"""Changes: one value for each kind of write to the cluster, and what it does to the state.
+
+Each becomes one `sacctmgr` or `scancel` command (slurm_tasks/slurm/commands.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from slurm_tasks.model import tres
+from slurm_tasks.model.cluster import Account, Cluster
+
+
+@dataclass(frozen=True)
+class AddAccount:
+    """Create an account below its parent, limits (TRES-minutes) included."""
+
+    name: str
+    parent: str
+    description: str
+    organization: str
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        limits = f" with {tres.render(self.limits)}" if self.limits else ""
+        return f"create account {self.name} under {self.parent}{limits}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it."""
+        kept = {name: value for name, value in self.limits.items() if value != tres.UNLIMITED}
+        return state.with_account(Account(self.name, self.parent, self.description, kept))
+
+
+@dataclass(frozen=True)
+class SetParent:
+    """Hang an account below another parent."""
+
+    account: str
+    parent: str
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        return f"move account {self.account} under {self.parent}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it."""
+        return state.with_account(replace(state.accounts[self.account], parent=self.parent))
+
+
+@dataclass(frozen=True)
+class SetLimits:
+    """Set limits (TRES-minutes); TRES that aren't named stay, -1 takes one away."""
+
+    account: str
+    limits: Mapping[str, int]
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        return f"set limits of {self.account} to {tres.render(self.limits)}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it."""
+        account = state.accounts[self.account]
+        merged = {**account.limits, **self.limits}
+        kept = {name: value for name, value in merged.items() if value != tres.UNLIMITED}
+        return state.with_account(replace(account, limits=kept))
+
+
+@dataclass(frozen=True)
+class SetBlocked:
+    """Block or unblock the submission of jobs to an account and all below it."""
+
+    account: str
+    blocked: bool
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        return f"{'block' if self.blocked else 'allow'} submission to {self.account}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it."""
+        return state.with_account(replace(state.accounts[self.account], blocked=self.blocked))
+
+
+@dataclass(frozen=True)
+class AddUsers:
+    """Give users an association with an account.
+
+    Attributes:
+        users: folded usernames.
+        account: the account they join.
+        default: their default account, for users who have no association yet; None leaves the
+            default of those who have one.
+    """
+
+    users: tuple[str, ...]
+    account: str
+    default: str | None = None
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        default = f", default account {self.default}" if self.default else ""
+        return f"add {', '.join(self.users)} to {self.account}{default}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it."""
+        for name in {self.account, self.default or self.account}:
+            if account := state.get(name):
+                state = state.with_account(replace(account, users=account.users | {*self.users}))
+        return state
+
+
+@dataclass(frozen=True)
+class SetDefault:
+    """Give users another default account, one that they have an association with."""
+
+    users: tuple[str, ...]
+    account: str
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        return f"make {self.account} the default account of {', '.join(self.users)}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it; defaults aren't part of it."""
+        return state
+
+
+@dataclass(frozen=True)
+class CancelJobs:
+    """Cancel the jobs of an account, or of some of its users in it."""
+
+    account: str
+    users: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        whose = f" of {', '.join(self.users)}" if self.users else ""
+        return f"cancel jobs{whose} in {self.account}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it; jobs aren't part of it."""
+        return state
+
+
+@dataclass(frozen=True)
+class RemoveUsers:
+    """Take away users' association with an account."""
+
+    users: tuple[str, ...]
+    account: str
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        return f"remove {', '.join(self.users)} from {self.account}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it."""
+        account = state.accounts[self.account]
+        return state.with_account(replace(account, users=account.users - {*self.users}))
+
+
+@dataclass(frozen=True)
+class RemoveAccount:
+    """Remove an account that has neither users nor accounts below it."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        return f"remove account {self.name}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it."""
+        return state.without_account(self.name)
+
+
+Change = (
+    AddAccount
+    | SetParent
+    | SetLimits
+    | SetBlocked
+    | AddUsers
+    | SetDefault
+    | CancelJobs
+    | RemoveUsers
+    | RemoveAccount
+)
+"""Everything that the service ever changes on a cluster."""
+
+
+def advance(state: Cluster, changes: "tuple[Change, ...] | list[Change]") -> Cluster:
+    """Return the state after all of the changes, as SLURM is measured to carry them out."""
+    for change in changes:
+        state = change.advance(state)
+    return state

@@ -1,0 +1,72 @@
+"""The actual state: accounts, their users and limits as one read of the cluster shows them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from slurm_tasks.model.names import Kind, marker
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account with an association on the cluster.
+
+    Attributes:
+        name: folded, as SLURM stores it.
+        parent: the account above it; empty for root.
+        description: as stored; ours starts with a marker.
+        limits: GrpTRESMins by TRES: TRES-minutes, MB-minutes for memory.
+        users: users with an association in it.
+        blocked: whether it accepts no jobs (GrpSubmitJobs=0).
+    """
+
+    name: str
+    parent: str = ""
+    description: str = ""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    users: frozenset[str] = frozenset()
+    blocked: bool = False
+
+    def is_marked(self, kind: Kind, uuid: str) -> bool:
+        """Tell whether the service made this account for that very thing."""
+        return marker(self.description) == (kind, uuid)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What one read of a cluster found.
+
+    Attributes:
+        name: the cluster's name.
+        accounts: by name.
+    """
+
+    name: str
+    accounts: Mapping[str, Account]
+
+    def get(self, name: str) -> Account | None:
+        """Return an account, or None when the cluster has none of that name."""
+        return self.accounts.get(name)
+
+    def marked(self, kind: Kind, uuid: str) -> Iterator[Account]:
+        """Yield the accounts that carry that marker (one, unless somebody made a second)."""
+        return (account for account in self.accounts.values() if account.is_marked(kind, uuid))
+
+    def children(self, name: str) -> Iterator[Account]:
+        """Yield the accounts right below an account."""
+        return (account for account in self.accounts.values() if account.parent == name)
+
+    def accounts_of(self, user: str) -> frozenset[str]:
+        """Return the names of the accounts that a user has an association with."""
+        return frozenset(a.name for a in self.accounts.values() if user in a.users)
+
+    def users(self) -> frozenset[str]:
+        """Return every user who has an association."""
+        return frozenset().union(*(account.users for account in self.accounts.values()))
+
+    def with_account(self, account: Account) -> "Cluster":
+        """Return this state with one account added or replaced."""
+        return replace(self, accounts={**self.accounts, account.name: account})
+
+    def without_account(self, name: str) -> "Cluster":
+        """Return this state without one account."""
+        return replace(self, accounts={k: v for k, v in self.accounts.items() if k != name})

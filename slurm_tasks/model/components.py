@@ -1,0 +1,250 @@
+"""The TRES configuration: which TRES are billed, in which unit, and how units are converted.
+
+The control side knows components and measured units (CPU-hours, GB-hours); the head node knows
+TRES-minutes. The conversions between the two are here, and nowhere else.
+"""
+
+from collections.abc import Iterator, Mapping
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from slurm_tasks.errors import ConfigurationError, PermanentError
+from slurm_tasks.model import tres
+from slurm_tasks.model.messages import MAX_MINUTES
+
+CENT = Decimal("0.01")
+"""Waldur keeps two decimals of an amount."""
+SECONDS = 60
+
+
+def _number(value: object) -> object:
+    """Take a float by what it looks like: 0.1 is meant, not 0.1000000000000000055."""
+    return str(value) if isinstance(value, float) else value
+
+
+class Component(BaseModel):
+    """A TRES that is billed.
+
+    Attributes:
+        limit: in measured units; the limit of a usage-based component, and what Waldur accepts
+            at most (`limit_amount`). None: no limit.
+        measured_unit: as invoices name it.
+        accounting_type: `usage`: billed by what was used; `limit`: by what was ordered.
+        label: the component's name for people.
+        unit_factor: TRES-minutes (MB-minutes for `mem`) in one measured unit.
+        limit_period: over what Waldur counts a limit.
+        enforce_limit: whether Waldur gets `limit` and refuses usage above it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    limit: Annotated[Decimal | None, BeforeValidator(_number), Field(ge=0)]
+    measured_unit: str = Field(min_length=1, max_length=30)
+    accounting_type: Literal["usage", "limit"]
+    label: str = Field(min_length=1, max_length=150)
+    unit_factor: Annotated[Decimal, BeforeValidator(_number), Field(gt=0)] = Decimal(1)
+    limit_period: Literal["month", "quarterly", "annual", "total"] | None = None
+    enforce_limit: bool = True
+
+    @model_validator(mode="after")
+    def _limit_in_minutes(self) -> "Component":
+        if self.limit is not None and not _whole(self.limit * self.unit_factor):
+            raise ValueError(
+                f"limit times unit_factor is {self.limit * self.unit_factor} TRES-minutes; SLURM"
+                f" takes whole ones, at most {MAX_MINUTES}"
+            )
+        return self
+
+    def minutes(self, name: str, amount: object) -> int:
+        """Convert an ordered limit to TRES-minutes.
+
+        Args:
+            name: the component's type, for messages.
+            amount: in measured units, as Waldur has it.
+
+        Raises:
+            PermanentError: it isn't a number that SLURM can take.
+        """
+        value = _decimal(amount)
+        if value is None or value < 0:
+            raise PermanentError(
+                f"the limit of {name} is {amount!r}: it must be a number from 0 on"
+            )
+        converted = value * self.unit_factor
+        if not _whole(converted):
+            raise PermanentError(
+                f"the limit of {name} is {amount} {self.measured_unit}, which is"
+                f" {converted.normalize():f} TRES-minutes; SLURM takes whole ones, at most"
+                f" {MAX_MINUTES}"
+                if converted.adjusted() < 20  # noqa: PLR2004 - more digits help nobody
+                else f"the limit of {name} is {str(amount)[:40]}: that is more than SLURM can count"
+            )
+        return int(converted)
+
+    def units(self, minutes: int) -> int:
+        """Convert a limit of the cluster to Waldur's whole measured units."""
+        return int((Decimal(minutes) / self.unit_factor).to_integral_value(ROUND_HALF_UP))
+
+    def amount(self, tres_seconds: int) -> Decimal:
+        """Convert usage to measured units, rounded once, to two decimals."""
+        minutes = Decimal(tres_seconds) / SECONDS
+        return (minutes / self.unit_factor).quantize(CENT, ROUND_HALF_UP)
+
+
+def _decimal(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _whole(minutes: Decimal) -> bool:
+    return minutes <= MAX_MINUTES and minutes == minutes.to_integral_value()
+
+
+Components = Mapping[str, Component]
+_ADAPTER = TypeAdapter(dict[str, Component])
+
+
+def parse(text: str, source: str) -> dict[str, Component]:
+    """Read a TRES configuration.
+
+    Args:
+        text: YAML.
+        source: its path, for messages.
+
+    Raises:
+        ConfigurationError: every problem, with its line.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{source}:{mark.line + 1}" if mark else source
+        problem = getattr(error, "problem", None) or "not readable"
+        raise ConfigurationError(f"{where}: this is not YAML: {problem}") from error
+    if not isinstance(data, dict) or not isinstance(root, yaml.MappingNode):
+        raise ConfigurationError(
+            f"{source}: it holds no components; `slurm-tasks components example` prints some"
+        )
+    lines = dict(_lines(root, ()))
+    problems = [*_duplicates(root, source), *_names(data, lines, source)]
+    try:
+        components = _ADAPTER.validate_python({str(key): value for key, value in data.items()})
+    except ValidationError as error:
+        problems += (_problem(item["loc"], item["msg"], lines, source) for item in error.errors())
+    if problems:
+        raise ConfigurationError(sorted(problems, key=_line))
+    return {name.lower(): component for name, component in components.items()}
+
+
+def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], int]]:
+    yield path, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*path, str(key.value))
+            yield inner, key.start_mark.line + 1
+            yield from ((p, n) for p, n in _lines(value, inner) if p != inner)
+
+
+def _duplicates(node: yaml.Node, source: str) -> Iterator[str]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield f"{source}:{key.start_mark.line + 1}: {key.value} is there twice"
+            seen.add(key.value)
+            yield from _duplicates(value, source)
+
+
+def _names(data: dict[Any, Any], lines: dict[tuple[str, ...], int], source: str) -> Iterator[str]:
+    for name in map(str, data):
+        if not tres.is_tres(name.lower()):
+            yield (
+                f"{source}:{lines[(name,)]}: {name!r} is not a TRES: write its type, with the name"
+                " after a slash for gres (cpu, mem, gres/gpu, gres/gpu:a100, …)"
+            )
+
+
+def _problem(
+    loc: tuple[int | str, ...], message: str, lines: dict[tuple[str, ...], int], source: str
+) -> str:
+    path = tuple(map(str, loc))
+    known = path
+    while known not in lines:
+        known = known[:-1]
+    text = message.removeprefix("Value error, ")
+    return f"{source}:{lines[known]}: {'.'.join(path)}: {text[:1].lower()}{text[1:]}"
+
+
+def _line(problem: str) -> int:
+    parts = problem.split(": ", maxsplit=1)[0].split(":")
+    return next((int(part) for part in parts if part.isdigit()), 0)
+
+
+def order_limits(components: Components, limits: Mapping[str, object]) -> dict[str, int]:
+    """Work out the limits of an allocation: ordered ones, and the configuration's for the rest.
+
+    Args:
+        components: the TRES configuration.
+        limits: the order's, by component, in measured units.
+
+    Returns:
+        TRES-minutes (MB-minutes for `mem`) by TRES; what has no limit is left out.
+
+    Raises:
+        PermanentError: naming every limit that can't be.
+    """
+    problems, minutes = [], {}
+    known = {name.lower(): value for name, value in limits.items()}
+    for name, component in components.items():
+        try:
+            if component.accounting_type == "limit" and name in known:
+                minutes[name] = component.minutes(name, known[name])
+            elif component.accounting_type == "usage" and component.limit is not None:
+                minutes[name] = component.minutes(name, component.limit)
+        except PermanentError as error:
+            problems.append(str(error))
+    problems += (
+        f"the limit of {name[:60]!r} is for a component that this cluster doesn't have"
+        for name in sorted(set(known) - set(components))
+    )
+    if problems:
+        raise PermanentError("; ".join(problems))
+    return minutes
+
+
+def resource_limits(components: Components, minutes: Mapping[str, int]) -> dict[str, int]:
+    """Convert the cluster's limits to Waldur's: limit-based components only."""
+    return {
+        name: component.units(minutes[name])
+        for name, component in components.items()
+        if component.accounting_type == "limit" and name in minutes
+    }
+
+
+def amounts(components: Components, tres_seconds: Mapping[str, int]) -> dict[str, Decimal]:
+    """Convert usage to every component's measured unit; what wasn't used is 0.00.
+
+    Args:
+        components: the TRES configuration.
+        tres_seconds: TRES-seconds (MB-seconds for `mem`) by TRES.
+    """
+    return {
+        name: component.amount(tres_seconds.get(name, 0)) for name, component in components.items()
+    }

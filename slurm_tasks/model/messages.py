@@ -1,0 +1,228 @@
+"""What crosses the broker: small, typed, and nothing that could be a command.
+
+Both sides validate it on arrival (`pydantic=True` tasks); unknown fields are refused, so a
+message of another version fails loudly instead of being half understood.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from slurm_tasks.model import names, tres
+from slurm_tasks.model.usage import Period, PeriodUsage
+
+MAX_MINUTES = 2**53 - 1
+"""Largest limit in TRES-minutes: the largest integer that JSON's readers agree on."""
+
+
+def _username(text: str) -> str:
+    if not names.is_username(text):
+        raise ValueError(f"{text!r} is not a username that may reach SLURM")
+    return text
+
+
+def _account(text: str) -> str:
+    if text and (not names.is_account(text) or text == "root"):
+        raise ValueError(f"{text!r} is not an account's name")
+    return text
+
+
+def _uuid(text: str) -> str:
+    if not names.is_uuid(text):
+        raise ValueError(f"{text!r} is not a uuid")
+    return text
+
+
+def _tres(text: str) -> str:
+    if not tres.is_tres(text):
+        raise ValueError(f"{text!r} is not a TRES")
+    return text
+
+
+Uuid = Annotated[str, AfterValidator(_uuid)]
+Username = Annotated[str, AfterValidator(_username)]
+AccountName = Annotated[str, AfterValidator(_account)]
+Limits = dict[
+    Annotated[str, AfterValidator(_tres)], Annotated[int, Field(ge=tres.UNLIMITED, le=MAX_MINUTES)]
+]
+
+
+class Message(BaseModel):
+    """What all messages have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    def dump(self) -> dict[str, Any]:
+        """Return it as JSON's own types, as a task's argument wants it."""
+        return self.model_dump(mode="json")
+
+
+class Owner(Message):
+    """A customer or a project: whose account a new allocation hangs under."""
+
+    uuid: Uuid
+    title: str = Field(default="", max_length=2000)
+
+
+class Intent(StrEnum):
+    """Why an allocation is looked at, and so what may be done to it."""
+
+    CREATE = "create"
+    """The account must exist, with these limits and these users; it may be the first of all."""
+    UPDATE = "update"
+    """The same for an allocation that exists; made again if its account is gone."""
+    TERMINATE = "terminate"
+    """The account must not exist any more."""
+    MEMBERS = "members"
+    """The account's users must be these; an account that is missing is only reported."""
+
+
+class Desired(Message):
+    """One allocation as Waldur wants it on the cluster.
+
+    Attributes:
+        intent: what may be done.
+        resource: the marketplace resource's uuid; the marker of its account.
+        title: its name in Waldur, for the account's name and description.
+        customer: whose account stands above the project's.
+        project: whose account stands above the allocation's.
+        backend_id: the account's name when Waldur knows one; it always wins.
+        limits: TRES-minutes (MB-minutes) to set, -1 for unlimited; None leaves them alone.
+        users: usernames that belong in the account; None leaves them alone.
+        paused: whether it accepts no jobs; None leaves that alone.
+        order: the order behind it, for the audit.
+        periods: months to measure once the account is gone (TERMINATE).
+    """
+
+    intent: Intent
+    resource: Uuid
+    title: str = Field(default="", max_length=2000)
+    customer: Owner
+    project: Owner
+    backend_id: AccountName = ""
+    limits: Limits | None = None
+    users: tuple[Username, ...] | None = None
+    paused: bool | None = None
+    order: Uuid | None = None
+    periods: tuple[Period, ...] = ()
+
+
+class ReconcileRequest(Message):
+    """What the control side asks of the head node.
+
+    Attributes:
+        items: the allocations.
+        removable_users: offering users of this offering, the only ones ever removed.
+        allow_removals: how many removals an operator has allowed; None: the guard decides.
+        dry_run: plan only.
+    """
+
+    items: tuple[Desired, ...]
+    removable_users: frozenset[Username] = frozenset()
+    allow_removals: int | None = Field(default=None, ge=0)
+    dry_run: bool = False
+
+
+class Status(StrEnum):
+    """How an allocation came out of a reconciliation."""
+
+    APPLIED = "applied"
+    """The cluster is as wanted."""
+    PLANNED = "planned"
+    """Only planned: a dry run, or SLURM_READ_ONLY."""
+    REFUSED = "refused"
+    """It can't be carried out; the message is for the order's customer."""
+    DEFERRED = "deferred"
+    """Not now: jobs are ending, SLURM is away, or the cluster did not take the change."""
+    STOPPED = "stopped"
+    """The guard stopped it; an operator decides."""
+    MISSING = "missing"
+    """Waldur names an account that the cluster doesn't have."""
+
+
+class Outcome(Message):
+    """What became of one allocation.
+
+    Attributes:
+        resource: the marketplace resource's uuid.
+        order: the order behind it, if any.
+        account: the account's name, its backend id from now on.
+        status: how it came out.
+        message: why, for a person.
+        changes: what was (or would be) done, a sentence each.
+        limits: the account's limits now, TRES-minutes.
+        users: the account's users now.
+        usage: what TERMINATE measured at the end.
+    """
+
+    resource: Uuid
+    order: Uuid | None = None
+    account: AccountName = ""
+    status: Status
+    message: str = ""
+    changes: tuple[str, ...] = ()
+    limits: Limits = {}
+    users: tuple[str, ...] = ()
+    usage: tuple[PeriodUsage, ...] = ()
+
+
+class ReconcileReport(Message):
+    """What became of a request.
+
+    Attributes:
+        cluster: the cluster's name.
+        outcomes: one for each item, in their order.
+        writes: how many commands changed the cluster.
+    """
+
+    cluster: str
+    outcomes: tuple[Outcome, ...]
+    writes: int = 0
+
+
+class CollectRequest(Message):
+    """What to measure: which accounts, in which months.
+
+    Attributes:
+        accounts: resource uuid by account name.
+        periods: the months, half-open.
+    """
+
+    accounts: dict[AccountName, Uuid]
+    periods: tuple[Period, ...]
+
+
+class AllocationState(Message):
+    """An allocation as the cluster has it, for the push.
+
+    Attributes:
+        resource: the marketplace resource's uuid.
+        account: its account.
+        present: whether the cluster has the account.
+        limits: TRES-minutes.
+        users: its users.
+        usage: what it used, by month.
+    """
+
+    resource: Uuid
+    account: AccountName
+    present: bool
+    limits: Limits = {}
+    users: tuple[str, ...] = ()
+    usage: tuple[PeriodUsage, ...] = ()
+
+
+class Measurement(Message):
+    """What one collection found, for at most 200 allocations.
+
+    Attributes:
+        cluster: the cluster's name.
+        measured_at: when the reading began.
+        allocations: one for each account asked for.
+    """
+
+    cluster: str
+    measured_at: datetime
+    allocations: tuple[AllocationState, ...]

@@ -1,0 +1,278 @@
+"""The plan: what to change so that the cluster becomes as Waldur wants it.
+
+Pure functions. An empty plan means that nothing differs; a retry, a redelivered message or a
+crash between two commands is answered by planning again and doing what is left.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from slurm_tasks.errors import PermanentError
+from slurm_tasks.model import names
+from slurm_tasks.model.changes import (
+    AddAccount,
+    AddUsers,
+    CancelJobs,
+    Change,
+    RemoveAccount,
+    RemoveUsers,
+    SetBlocked,
+    SetDefault,
+    SetLimits,
+    SetParent,
+)
+from slurm_tasks.model.cluster import Account, Cluster
+from slurm_tasks.model.messages import Desired, Intent, Owner
+from slurm_tasks.model.names import Kind, Prefixes
+from slurm_tasks.model.tres import UNLIMITED
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a site decides about its accounts.
+
+    Attributes:
+        prefixes: of account names.
+        root: the account that customers' accounts are created under; never changed, never removed.
+        user_default: the default account of users who have no association yet; None: the
+            allocation that they join first.
+    """
+
+    prefixes: Prefixes
+    root: str
+    user_default: str | None
+
+    def protects(self, name: str) -> bool:
+        """Tell whether an account is one that is only ever a parent or a default."""
+        return name in {"root", self.root, self.user_default}
+
+
+def plan(desired: Desired, state: Cluster, removable: frozenset[str], rules: Rules) -> list[Change]:
+    """List what has to change for one allocation, in the order in which to do it.
+
+    Args:
+        desired: the allocation as Waldur wants it.
+        state: the cluster as it is.
+        removable: the only users that may be removed.
+        rules: what the site decides.
+
+    Raises:
+        PermanentError: the wanted name belongs to something else.
+    """
+    account = find(desired, state, rules)
+    if desired.intent is Intent.TERMINATE:
+        return [
+            *(_termination(account, state) if account else ()),
+            *_emptied(account, desired, state),
+        ]
+    if account:
+        return [
+            *_project_moved(desired, state, rules),
+            *_settings(desired, account),
+            *_members(desired, account, state, removable, rules),
+        ]
+    if desired.intent is Intent.MEMBERS:
+        return []
+    return _creation(desired, state, rules)
+
+
+def account_name(desired: Desired, state: Cluster, rules: Rules) -> str:
+    """Name the allocation's account: Waldur's backend id, else the one it has, else a new name."""
+    if desired.backend_id:
+        return desired.backend_id
+    marked = next(state.marked(Kind.ALLOCATION, desired.resource), None)
+    return marked.name if marked else _new_name(desired, rules)
+
+
+def find(desired: Desired, state: Cluster, rules: Rules) -> Account | None:
+    """Return the allocation's account, or None when the cluster doesn't have it.
+
+    Raises:
+        PermanentError: an account of that name is there and isn't this allocation's.
+    """
+    name = account_name(desired, state, rules)
+    if rules.protects(name):
+        raise PermanentError(
+            f"the backend id {name!r} is an account that the service never changes; correct the"
+            " backend id in Waldur"
+        )
+    account = state.get(name)
+    if account is None:
+        return None
+    found = names.marker(account.description)
+    if found == (Kind.ALLOCATION, desired.resource) or (found is None and desired.backend_id):
+        return account
+    if desired.intent is Intent.TERMINATE and not desired.backend_id:
+        return None  # its Create order was refused for that very name: nothing of it exists
+    whose = f"that of {found[0]} {found[1]}" if found else "not one of Waldur's"
+    raise PermanentError(
+        f"the account {name!r} exists on cluster {state.name!r} and is {whose}; it is left alone."
+        " Rename or remove it, or set another backend id in Waldur"
+    )
+
+
+def _new_name(desired: Desired, rules: Rules) -> str:
+    return names.allocation_name(rules.prefixes, desired.resource, desired.title)
+
+
+def _creation(desired: Desired, state: Cluster, rules: Rules) -> list[Change]:
+    changes: list[Change] = []
+    parent = rules.root
+    for kind, owner in ((Kind.CUSTOMER, desired.customer), (Kind.PROJECT, desired.project)):
+        added, parent = _owner(kind, owner, parent, state, rules)
+        changes += added
+    changes += _project_moved(desired, state, rules, customer_planned=bool(changes))
+    name = account_name(desired, state, rules)
+    limits = {k: v for k, v in (desired.limits or {}).items() if v != UNLIMITED}
+    new = AddAccount(
+        name=name,
+        parent=parent,
+        description=names.describe(Kind.ALLOCATION, desired.resource, desired.title),
+        organization=names.owner_name(rules.prefixes, Kind.CUSTOMER, desired.customer.uuid),
+        limits=limits,
+    )
+    return [*changes, new, *_joiners(name, set(desired.users or ()), state, rules)]
+
+
+def _owner(
+    kind: Kind, owner: Owner, parent: str, state: Cluster, rules: Rules
+) -> tuple[list[Change], str]:
+    """Plan the account of a customer or a project: what to add, and its name."""
+    if existing := _existing_owner(kind, owner, state, rules):
+        return [], existing.name
+    name = names.owner_name(rules.prefixes, kind, owner.uuid)
+    description = names.describe(kind, owner.uuid, owner.title)
+    organization = name if kind is Kind.CUSTOMER else parent
+    return [AddAccount(name, parent, description, organization)], name
+
+
+def _existing_owner(kind: Kind, owner: Owner, state: Cluster, rules: Rules) -> Account | None:
+    """Return the account of a customer or a project.
+
+    One without any marker (the old agent made such) serves as a parent, and only as that: its
+    name holds the whole uuid, so it is the right one, but it is never changed or removed.
+    """
+    if marked := next(state.marked(kind, owner.uuid), None):
+        return marked
+    account = state.get(names.owner_name(rules.prefixes, kind, owner.uuid))
+    if account and names.marker(account.description):
+        raise PermanentError(
+            f"the account {account.name!r} on cluster {state.name!r} should be that of {kind}"
+            f" {owner.uuid}, but is marked as {account.description!r}; correct its description"
+        )
+    return account
+
+
+def _project_moved(
+    desired: Desired, state: Cluster, rules: Rules, *, customer_planned: bool = False
+) -> list[Change]:
+    """Re-parent a project's account when it hangs under another customer's: ours only."""
+    project = next(state.marked(Kind.PROJECT, desired.project.uuid), None)
+    above = state.get(project.parent) if project else None
+    found = names.marker(above.description) if above else None
+    if not project or not found or found[0] is not Kind.CUSTOMER:
+        return []
+    if found[1] == desired.customer.uuid:
+        return []
+    added, name = _owner(Kind.CUSTOMER, desired.customer, rules.root, state, rules)
+    return [*([] if customer_planned else added), SetParent(project.name, name)]
+
+
+def _settings(desired: Desired, account: Account) -> Iterator[Change]:
+    """Set the limits that differ, and block or allow submission."""
+    differing = {
+        name: value
+        for name, value in (desired.limits or {}).items()
+        if account.limits.get(name, UNLIMITED) != value
+    }
+    if differing:
+        yield SetLimits(account.name, differing)
+    if desired.paused is not None and account.blocked != desired.paused:
+        yield SetBlocked(account.name, blocked=desired.paused)
+
+
+def _members(
+    desired: Desired, account: Account, state: Cluster, removable: frozenset[str], rules: Rules
+) -> Iterator[Change]:
+    if desired.users is None:
+        return
+    wanted = set(desired.users)
+    yield from _joiners(account.name, wanted - account.users, state, rules)
+    if leavers := tuple(sorted((account.users & removable) - wanted)):
+        yield CancelJobs(account.name, leavers)
+        yield RemoveUsers(leavers, account.name)
+
+
+def _joiners(name: str, joiners: set[str], state: Cluster, rules: Rules) -> Iterator[Change]:
+    """Add users: those without any association with a default, the others without touching it."""
+    known = joiners & state.users()
+    if new := tuple(sorted(joiners - known)):
+        yield AddUsers(new, name, default=rules.user_default or name)
+    if known:
+        yield AddUsers(tuple(sorted(known)), name)
+
+
+def _termination(account: Account, state: Cluster) -> list[Change]:
+    """Block submission, cancel the jobs, remove the users and the account."""
+    if below := sorted(child.name for child in state.children(account.name)):
+        raise PermanentError(
+            f"the account {account.name!r} can't be removed: {', '.join(below)} on cluster"
+            f" {state.name!r} are below it and weren't made by Waldur; remove them first"
+        )
+    changes: list[Change] = []
+    if not account.blocked:
+        changes.append(SetBlocked(account.name, blocked=True))
+    changes.append(CancelJobs(account.name))
+    if account.users:
+        changes.append(RemoveUsers(tuple(sorted(account.users)), account.name))
+    return [*changes, RemoveAccount(account.name)]
+
+
+def _emptied(account: Account | None, desired: Desired, state: Cluster) -> Iterator[Change]:
+    """Remove the project's and the customer's account when nothing else is below them.
+
+    Found by their markers, so that a termination which was cut off before is completed.
+    """
+    gone = {account.name} if account else set()
+    for kind, owner in ((Kind.PROJECT, desired.project), (Kind.CUSTOMER, desired.customer)):
+        for candidate in state.marked(kind, owner.uuid):
+            if not candidate.users and {c.name for c in state.children(candidate.name)} <= gone:
+                gone.add(candidate.name)
+                yield RemoveAccount(candidate.name)
+
+
+def with_defaults_moved(
+    changes: list[Change], state: Cluster, defaults: Mapping[str, str], rules: Rules
+) -> list[Change]:
+    """Move users' default account before the association that it points to is removed.
+
+    Newer SLURM refuses to remove it otherwise, 22.05 leaves the user with an empty default.
+    A user whose last association goes is deleted with it and needs none.
+
+    Args:
+        changes: a plan.
+        state: the cluster that it was made for.
+        defaults: default account by user.
+        rules: the site's default account is preferred.
+    """
+    moved: list[Change] = []
+    for change in changes:
+        if isinstance(change, RemoveUsers):
+            targets: dict[str, list[str]] = {}
+            for user in change.users:
+                others = state.accounts_of(user) - {change.account}
+                if defaults.get(user) == change.account and others:
+                    preferred = rules.user_default
+                    target = preferred if preferred in others else min(others)
+                    targets.setdefault(str(target), []).append(user)
+            moved += [SetDefault(tuple(users), target) for target, users in sorted(targets.items())]
+        moved.append(change)
+    return moved
+
+
+def removals(changes: list[Change]) -> int:
+    """Count what a plan takes away: accounts and users' associations."""
+    return sum(
+        len(change.users) if isinstance(change, RemoveUsers) else isinstance(change, RemoveAccount)
+        for change in changes
+    )

@@ -1,0 +1,462 @@
+"""Every setting: an environment variable, typed, described, validated together with the others.
+
+Settings come in groups, and a process reads only those that it needs: a head-node worker starts
+without any Waldur variable, a control worker without SLURM's. Nothing is read at import.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, ClassVar, Literal, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from slurm_tasks.errors import ConfigurationError
+from slurm_tasks.model.names import Prefixes, fold_uuid, is_account
+
+MASK = "********"
+_BROKERS = frozenset({"redis", "rediss", "sentinel", "redis+socket"})
+
+
+def _api_url(text: str) -> str:
+    """Bring the API's URL to `scheme://host/…/api/`, whatever way it was written."""
+    parts = urlsplit(text.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("write it as https://waldur.example.com/api/")
+    segments = [segment for segment in parts.path.split("/") if segment]
+    if not segments or segments[-1] != "api":
+        segments.append("api")
+    return urlunsplit((parts.scheme, parts.netloc, "/" + "/".join(segments) + "/", "", ""))
+
+
+def _broker_url(value: object) -> str:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    first = text.split(";", maxsplit=1)[0].strip()
+    if urlsplit(first).scheme not in _BROKERS:
+        raise ValueError(f"use one of {', '.join(sorted(_BROKERS))}, e.g. redis://localhost:6379/0")
+    return text.strip()
+
+
+def _verify_ssl(value: object) -> bool | str:
+    text = str(value).strip()
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off"}:
+        return False
+    if not Path(text).is_file():
+        raise ValueError("it is neither true nor false nor the path of a CA bundle that exists")
+    return text
+
+
+def _account(text: str) -> str:
+    folded = text.strip().lower()
+    if not is_account(folded):
+        raise ValueError("it is not the name of a SLURM account (a-z, 0-9, _, -; 41 at most)")
+    return folded
+
+
+def _absolute(path: PurePosixPath) -> PurePosixPath:
+    if not path.is_absolute():
+        raise ValueError("it must be an absolute path")
+    return path
+
+
+def _direction(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, Field(gt=0)]
+Account = Annotated[str, AfterValidator(_account)]
+
+
+class Group(BaseSettings):
+    """A group of settings that belong together; an empty variable counts as unset."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        case_sensitive=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+    title: ClassVar[str]
+
+
+class Service(Group):
+    """The broker, the schedule and the logs: every process reads these."""
+
+    title: ClassVar[str] = "Service"
+
+    broker_url: Annotated[SecretStr, BeforeValidator(_broker_url)] = Field(
+        default=SecretStr("redis://localhost:6379/0"),
+        alias="CELERY_BROKER_URL",
+        description="Redis or Valkey: `redis://`, `rediss://` or `sentinel://`.",
+    )
+    result_backend: SecretStr | None = Field(
+        default=None,
+        alias="CELERY_RESULT_BACKEND",
+        description="Where results are kept for people who wait at the shell; unset: the broker.",
+    )
+    key_prefix: str = Field(
+        default="",
+        alias="CELERY_KEY_PREFIX",
+        pattern=r"^[A-Za-z0-9_.:-]*$",
+        description="Prefix of all keys at the broker; two offerings on one broker need one each.",
+    )
+    waldur_queue: str = Field(
+        default="waldur",
+        alias="CELERY_WALDUR_QUEUE",
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        description="Queue of the control worker.",
+    )
+    headnode_queue: str = Field(
+        default="headnode",
+        alias="CELERY_HEADNODE_QUEUE",
+        pattern=r"^[A-Za-z0-9_.-]+$",
+        description="Queue of the head-node worker.",
+    )
+    direction: Annotated[Literal["both", "pull", "push"], BeforeValidator(_direction)] = Field(
+        default="both",
+        alias="WALDUR_SYNC_DIRECTION",
+        description=(
+            "What beat schedules. `pull`: orders and members from Waldur into SLURM; `push`:"
+            " usage, limits and associations from SLURM into Waldur; unset: both."
+        ),
+    )
+    orders_interval: Seconds = Field(
+        default=120,
+        alias="ORDERS_SYNC_INTERVAL",
+        description="Seconds between looks for orders.",
+    )
+    members_interval: Seconds = Field(
+        default=300,
+        alias="MEMBERS_SYNC_INTERVAL",
+        description="Seconds between synchronisations of allocations' users.",
+    )
+    usage_interval: Seconds = Field(
+        default=3600,
+        alias="USAGE_REPORT_INTERVAL",
+        description="Seconds between reports of usage, limits and associations.",
+    )
+    read_only: bool = Field(
+        default=False,
+        alias="SLURM_READ_ONLY",
+        description="Every write to the cluster becomes a logged plan; orders stay as they are.",
+    )
+    log_format: Literal["console", "json"] = Field(
+        default="console", alias="LOG_FORMAT", description="`console` for people, or `json`."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", alias="LOG_LEVEL", description="Least level that is logged."
+    )
+    sentry_dsn: SecretStr | None = Field(
+        default=None, alias="SENTRY_DSN", description="Where errors are reported; unset: nowhere."
+    )
+    sentry_environment: str | None = Field(
+        default=None, alias="SENTRY_ENVIRONMENT", description="Environment named in the reports."
+    )
+
+
+class Waldur(Group):
+    """Waldur's API: read by whoever consumes the control worker's queue."""
+
+    title: ClassVar[str] = "Waldur"
+
+    api_url: Annotated[str, AfterValidator(_api_url)] = Field(
+        alias="WALDUR_API_URL",
+        description="URL of Waldur Mastermind's API; with or without `/api` and the last slash.",
+    )
+    api_token: SecretStr = Field(
+        alias="WALDUR_API_TOKEN", description="Token of a service provider's owner."
+    )
+    offering_uuid: Annotated[str, AfterValidator(fold_uuid)] = Field(
+        alias="WALDUR_OFFERING_UUID",
+        description="The offering linked to the cluster; 32 hex digits, dashes allowed.",
+    )
+    verify_ssl: Annotated[bool | str, BeforeValidator(_verify_ssl)] = Field(
+        default=True,
+        alias="REQUESTS_VERIFY_SSL",
+        description="TLS verification: true, false, or the path of a CA bundle.",
+    )
+    timeout: Seconds = Field(
+        default=30, alias="WALDUR_TIMEOUT", description="Seconds until a request is given up."
+    )
+    tres_config_path: Path = Field(
+        default=Path("config-components.yaml"),
+        alias="SLURM_TRES_CONFIG_PATH",
+        description="The TRES configuration: which TRES are billed, and how.",
+    )
+    time_zone: ZoneInfo = Field(
+        default=ZoneInfo("UTC"),
+        alias="BILLING_TIME_ZONE",
+        description="Time zone of the billing month, e.g. `Europe/Tallinn`.",
+    )
+    limit_owner: Literal["slurm", "waldur"] = Field(
+        default="slurm",
+        alias="SLURM_LIMIT_OWNER",
+        description=(
+            "Whose limits win between orders: `slurm`: the cluster's go to Waldur; `waldur`:"
+            " drift on the cluster is corrected."
+        ),
+    )
+    usage_decrease: Literal["keep", "post"] = Field(
+        default="keep",
+        alias="SLURM_USAGE_DECREASE",
+        description=(
+            "Usage below what Waldur has: `keep` the greater value and warn, or `post` it."
+        ),
+    )
+
+
+class Slurm(Group):
+    """SLURM on the head node: read by whoever consumes the head node's queue."""
+
+    title: ClassVar[str] = "SLURM"
+
+    deployment: Literal["docker", "native"] = Field(
+        default="docker",
+        alias="SLURM_DEPLOYMENT_TYPE",
+        description="`docker`: commands run through `docker exec`; `native`: on this machine.",
+    )
+    container: str | None = Field(
+        default=None,
+        alias="SLURM_CONTAINER_NAME",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="The head node's container; required when the type is docker.",
+    )
+    docker: Annotated[PurePosixPath, AfterValidator(_absolute)] = Field(
+        default=PurePosixPath("/usr/bin/docker"),
+        alias="DOCKER_PATH",
+        description="The docker client.",
+    )
+    bin_dir: Annotated[PurePosixPath, AfterValidator(_absolute)] = Field(
+        default=PurePosixPath("/usr/bin"),
+        alias="SLURM_BIN_DIR",
+        description="Where SLURM's programs are (inside the container, with docker).",
+    )
+    conf: str | None = Field(
+        default=None,
+        alias="SLURM_CONF",
+        description="Path of slurm.conf, if it isn't where SLURM looks for it.",
+    )
+    cluster: str = Field(
+        default="",
+        alias="SLURM_CLUSTER_NAME",
+        pattern=r"^([a-z0-9][a-z0-9_-]{0,40})?$",
+        description="The cluster's name in slurmdbd; unset: slurmctld is asked.",
+    )
+    timeout: Seconds = Field(
+        default=60,
+        le=600,
+        alias="SLURM_COMMAND_TIMEOUT",
+        description="Seconds until a SLURM command is ended.",
+    )
+    lock_dir: Path = Field(
+        default=Path("/dev/shm"),  # noqa: S108 - opened without following links, see slurm/lock.py
+        alias="SLURM_LOCK_DIR",
+        description="Folder of the writer's lock; the same for all who write to the cluster.",
+    )
+    customer_prefix: str = Field(
+        default="hpc_", alias="SLURM_CUSTOMER_PREFIX", description="Prefix of customers' accounts."
+    )
+    project_prefix: str = Field(
+        default="hpc_", alias="SLURM_PROJECT_PREFIX", description="Prefix of projects' accounts."
+    )
+    allocation_prefix: str = Field(
+        default="hpc_",
+        alias="SLURM_ALLOCATION_PREFIX",
+        description="Prefix of allocations' accounts.",
+    )
+    allocation_name_max_len: int = Field(
+        default=34,
+        alias="SLURM_ALLOCATION_NAME_MAX_LEN",
+        description="Longest allocation account name that the service creates.",
+    )
+    default_account: Account = Field(
+        default="waldur",
+        alias="SLURM_DEFAULT_ACCOUNT",
+        description=(
+            "An account that exists in the cluster: customers' accounts are created under it, and"
+            " users who have no association yet get it as their default account."
+        ),
+    )
+    user_default_account: Account | None = Field(
+        default=None,
+        alias="SLURM_USER_DEFAULT_ACCOUNT",
+        description=(
+            "Another default account for users who have no association yet; `allocation`: the one"
+            " that they join first; unset: SLURM_DEFAULT_ACCOUNT."
+        ),
+    )
+    homedirs: bool = Field(
+        default=False,
+        alias="ENABLE_USER_HOMEDIR_ACCOUNT_CREATION",
+        description="Create home directories for users of an allocation.",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Slurm":
+        problems = self.prefixes.problems()
+        if self.deployment == "docker" and not self.container:
+            problems.append(
+                "SLURM_CONTAINER_NAME is required when SLURM_DEPLOYMENT_TYPE is docker (the"
+                " default): name the head node's container, or set the type to native"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def prefixes(self) -> Prefixes:
+        """The prefixes and the longest name, as names are made from them."""
+        return Prefixes(
+            self.customer_prefix,
+            self.project_prefix,
+            self.allocation_prefix,
+            self.allocation_name_max_len,
+        )
+
+    @property
+    def user_default(self) -> str | None:
+        """The default account of users without one; None: the allocation that they join."""
+        chosen = self.user_default_account or self.default_account
+        return None if chosen == "allocation" else chosen
+
+
+GROUPS: tuple[type[Group], ...] = (Service, Waldur, Slurm)
+G = TypeVar("G", bound=Group)
+
+
+def load(group: type[G]) -> G:
+    """Read one group from the environment.
+
+    Raises:
+        ConfigurationError: with all of its problems.
+    """
+    try:
+        return group()
+    except ValidationError as error:
+        problems = [*_problems(group, error), *_joint_problems(group, error)]
+        raise ConfigurationError(problems) from None
+
+
+def _joint_problems(group: type[Group], error: ValidationError) -> Iterator[str]:
+    """Find what is wrong between settings although one of them is wrong by itself."""
+    failed = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
+    fields = group.model_fields.values()
+    stand_ins = {str(f.alias): f.default for f in fields if f.alias in failed}
+    if not stand_ins or any(f.is_required() for f in fields):
+        return
+    try:
+        group(**stand_ins)
+    except ValidationError as second:
+        yield from _problems(group, second)
+
+
+def check(groups: Iterable[type[Group]]) -> None:
+    """Read several groups, to find the problems of all of them at once.
+
+    Raises:
+        ConfigurationError: with every problem of every group.
+    """
+    problems: list[str] = []
+    for group in groups:
+        try:
+            load(group)
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def _problems(group: type[Group], error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        text = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            yield from text.splitlines()
+        elif problem["type"] == "missing":
+            yield f"{problem['loc'][0]} is required: {_described(group, problem['loc'][0])}"
+        else:
+            yield f"{problem['loc'][0]}: {text[:1].lower()}{text[1:]}"
+
+
+def _described(group: type[Group], alias: str | int) -> str:
+    fields = group.model_fields.values()
+    return next((f.description or "" for f in fields if f.alias == alias), "")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as `slurm-tasks settings` shows it.
+
+    Attributes:
+        group: which processes read it.
+        variable: its environment variable.
+        value: as a person may see it: secrets are masked.
+        source: `environment`, `default` or `missing`.
+        meaning: what it is for.
+        problem: what is wrong with it, if anything.
+    """
+
+    group: str
+    variable: str
+    value: str
+    source: str
+    meaning: str
+    problem: str = ""
+
+
+def describe(environ: Mapping[str, str] | None = None) -> Iterator[Setting]:
+    """List every setting, whether or not the groups are valid."""
+    environ = os.environ if environ is None else environ
+    for group in GROUPS:
+        problems: dict[str, str] = {}
+        try:
+            load(group)
+        except ConfigurationError as error:
+            problems = {line.split(":")[0].split(" ")[0]: line for line in error.problems}
+        for field in group.model_fields.values():
+            name = str(field.alias)
+            given = environ.get(name) or None
+            value = given if given is not None else field.default
+            source = "environment" if given else "missing" if field.is_required() else "default"
+            yield Setting(
+                group=group.title,
+                variable=name,
+                value="" if source == "missing" else _shown(field.annotation, value),
+                source=source,
+                meaning=field.description or "",
+                problem=problems.get(name, ""),
+            )
+
+
+def _shown(annotation: object, value: object) -> str:
+    if value is None:
+        return ""
+    if annotation not in (SecretStr, SecretStr | None):
+        return str(value)
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    return mask_url(text)
+
+
+def mask_url(text: str) -> str:
+    """Show a URL without its password; anything else that is secret not at all."""
+    parts = urlsplit(text)
+    if not parts.scheme or not parts.hostname:
+        return MASK
+    if parts.username is None and parts.password is None:
+        return text
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{MASK}@{host}", query="", fragment=""))

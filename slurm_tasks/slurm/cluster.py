@@ -1,0 +1,129 @@
+"""The cluster: reading its state and carrying out changes, one command each."""
+
+import functools
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from slurm_tasks.errors import CommandError, ConfigurationError, PermanentError
+from slurm_tasks.model import changes as model
+from slurm_tasks.model.cluster import Cluster
+from slurm_tasks.model.usage import Period, PeriodUsage, UserUsage
+from slurm_tasks.slurm import commands
+from slurm_tasks.slurm.commands import Command, Write
+from slurm_tasks.slurm.lock import Writer
+
+T = TypeVar("T")
+
+
+class Runs(Protocol):
+    """What runs commands: the runner, or a test's stand-in."""
+
+    def read(self, command: Command[T]) -> T:
+        """Run one that reads."""
+
+    def write(self, command: Write, inherit: tuple[int, ...] = ()) -> str:
+        """Run one that writes."""
+
+
+@dataclass
+class SlurmCluster:
+    """One cluster, by its commands.
+
+    Attributes:
+        runner: runs them.
+        configured_name: the cluster's name if the site set it; else slurmctld is asked, once.
+    """
+
+    runner: Runs
+    configured_name: str = ""
+
+    @functools.cached_property
+    def name(self) -> str:
+        """The cluster's name, as slurmdbd knows it."""
+        return self.configured_name or self.config()["ClusterName"]
+
+    def config(self) -> dict[str, str]:
+        """Return the configuration that slurmctld runs with."""
+        return self.runner.read(commands.ShowConfig())
+
+    def read(self) -> Cluster:
+        """Read all accounts with their users and limits: one command, whatever their number."""
+        return Cluster(self.name, self.runner.read(commands.ShowAccounts(self.name)))
+
+    def defaults(self) -> dict[str, str]:
+        """Read every user's default account."""
+        return self.runner.read(commands.ShowDefaults(self.name))
+
+    def tres(self) -> frozenset[str]:
+        """Read the TRES that the cluster knows."""
+        return self.runner.read(commands.ShowTres(self.name))
+
+    def apply(self, change: model.Change, writer: Writer) -> tuple[int, str]:
+        """Carry out one change.
+
+        Args:
+            change: what to do.
+            writer: the lock, held; extended before each command.
+
+        Returns:
+            How many commands it took, and what SLURM said if it claims to have changed nothing.
+
+        Raises:
+            PermanentError: it names a TRES that the cluster doesn't have.
+            CommandError: it failed otherwise.
+        """
+        writes = commands.for_change(change, self.name)
+        said = []
+        for command in writes:
+            writer.extend()
+            try:
+                said.append(self.runner.write(command, (writer.descriptor,)))
+            except CommandError as error:
+                self._explain(change, error)
+                raise
+        return len(writes), " ".join(filter(None, said))
+
+    def _explain(self, change: model.Change, error: CommandError) -> None:
+        """Name the TRES that the cluster doesn't know: one of them makes it refuse all limits."""
+        if not isinstance(change, model.AddAccount | model.SetLimits) or error.exit_code != 1:
+            return
+        known = self.tres()
+        if unknown := sorted(set(change.limits) - known):
+            raise PermanentError(
+                f"cluster {self.name!r} has no TRES {', '.join(unknown)}; it has"
+                f" {', '.join(sorted(known))}. Correct the components' types in the TRES"
+                " configuration, or AccountingStorageTRES in slurm.conf"
+            ) from error
+
+    def make_home(self, user: str) -> None:
+        """Make a user's home directory, unless it exists.
+
+        Raises:
+            CommandError: the helper failed, e.g. as the user doesn't exist on the head node.
+        """
+        self.runner.write(commands.MakeHome(self.name, user))
+
+    def usage(self, period: Period, accounts: tuple[str, ...]) -> dict[str, PeriodUsage]:
+        """Measure what the jobs of accounts held in a period: one command for all of them."""
+        if not accounts:
+            return {}
+        command = commands.AccountUsage(self.name, period.start, period.end, accounts)
+        return {
+            account: PeriodUsage(
+                period=period,
+                users=tuple(UserUsage(user=user, tres=held) for user, held in sorted(by.items())),
+            )
+            for account, by in self.runner.read(command).items()
+        }
+
+    def require(self, account: str, state: Cluster) -> None:
+        """Make sure that the configured root of the tree is there: it tells the right cluster.
+
+        Raises:
+            ConfigurationError: it isn't.
+        """
+        if account != "root" and not state.get(account):
+            raise ConfigurationError(
+                f"SLURM_DEFAULT_ACCOUNT: cluster {self.name!r} has no account {account!r}; create"
+                f" it (sacctmgr add account {account}) or name another"
+            )

@@ -1,0 +1,287 @@
+"""The head node's side: reconcile allocations with the cluster, and measure them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from slurm_tasks.errors import GuardError, PermanentError, TransientError
+from slurm_tasks.model import guard
+from slurm_tasks.model.changes import AddUsers, Change, RemoveUsers, SetDefault
+from slurm_tasks.model.cluster import Cluster
+from slurm_tasks.model.messages import (
+    AllocationState,
+    CollectRequest,
+    Desired,
+    Intent,
+    Measurement,
+    Outcome,
+    ReconcileReport,
+    ReconcileRequest,
+    Status,
+)
+from slurm_tasks.model.plan import Rules, account_name, plan, removals, with_defaults_moved
+from slurm_tasks.model.usage import Period, PeriodUsage
+from slurm_tasks.slurm.cluster import SlurmCluster
+from slurm_tasks.slurm.lock import Writer, WriterLock
+
+log = structlog.stdlib.get_logger(__name__)
+
+BATCH = 200
+"""Most allocations in one message of measurements."""
+
+
+@dataclass(frozen=True)
+class HeadNode:
+    """What the head node's side needs.
+
+    Attributes:
+        cluster: the cluster's commands.
+        lock: takes the writer's lock.
+        rules: names, the tree's root, users' default account.
+        read_only: every write becomes a logged plan.
+        homes: whether users who join get a home directory.
+    """
+
+    cluster: SlurmCluster
+    lock: WriterLock
+    rules: Rules
+    read_only: bool = False
+    homes: bool = False
+
+
+@dataclass
+class _Item:
+    """One allocation on its way through a reconciliation."""
+
+    desired: Desired
+    changes: list[Change] = field(default_factory=list)
+    status: Status = Status.APPLIED
+    message: str = ""
+    said: list[str] = field(default_factory=list)
+    account: str = ""
+    usage: tuple[PeriodUsage, ...] = ()
+
+    def settle(self, status: Status, message: object) -> None:
+        """Note how it ended."""
+        self.status, self.message = status, str(message)
+
+    @property
+    def open(self) -> bool:
+        """Whether anything may still be done for it."""
+        return self.status is Status.APPLIED
+
+
+class _Pass:
+    """One reconciliation: the items, and the state of the cluster as far as it is known."""
+
+    def __init__(self, request: ReconcileRequest, node: HeadNode) -> None:
+        self._request, self._node = request, node
+        self._items = [_Item(desired) for desired in request.items]
+        self._defaults: dict[str, str] | None = None
+        self._state = self._read()
+        self.writes = 0
+
+    def _read(self) -> Cluster:
+        state = self._node.cluster.read()
+        self._node.cluster.require(self._node.rules.root, state)
+        return state
+
+    def _plan(self, item: _Item) -> list[Change]:
+        """Plan one item against the state; a refusal settles it."""
+        try:
+            changes = plan(
+                item.desired, self._state, self._request.removable_users, self._node.rules
+            )
+            item.account = item.account or account_name(item.desired, self._state, self._node.rules)
+            if item.desired.intent is Intent.MEMBERS and item.account not in self._state.accounts:
+                item.settle(Status.MISSING, self._missing(item.desired))
+        except PermanentError as error:
+            item.settle(Status.REFUSED, error)
+            return []
+        return changes
+
+    def _missing(self, desired: Desired) -> str:
+        return (
+            f"Waldur names the account {desired.backend_id!r}, and cluster {self._state.name!r}"
+            " doesn't have it; `slurm-tasks apply` makes it again"
+        )
+
+    def guard(self) -> None:
+        """Settle what the guard stops: nothing of it is changed."""
+        items = tuple(item.desired for item in self._items)
+        plans = [(item, self._plan(item)) for item in self._items]
+        try:
+            guard.check_cluster(items, self._state)
+        except GuardError as error:
+            for item in self._items:
+                if item.desired.intent in {Intent.UPDATE, Intent.MEMBERS}:
+                    item.settle(Status.STOPPED, error)
+        try:
+            guard.check_removals(
+                [(item.desired, changes) for item, changes in plans],
+                self._state,
+                self._request.allow_removals,
+            )
+        except GuardError as error:
+            for item, changes in plans:
+                if item.desired.intent is not Intent.TERMINATE and removals(changes):
+                    item.settle(Status.STOPPED, error)
+
+    def carry_out(self, writer: Writer | None) -> None:
+        """Apply (or, without a writer, only foresee) what each open item needs."""
+        for item in self._items:
+            context = {"order": item.desired.order, "account": item.account}
+            with structlog.contextvars.bound_contextvars(**context):
+                if item.open:
+                    self._attempt(item, writer)
+
+    def _attempt(self, item: _Item, writer: Writer | None) -> None:
+        try:
+            self._carry_out(item, writer)
+        except PermanentError as error:
+            item.settle(Status.REFUSED, error)
+        except TransientError as error:
+            item.settle(Status.DEFERRED, error)
+
+    def _carry_out(self, item: _Item, writer: Writer | None) -> None:
+        planned = self._plan(item)  # again: an item before it may have made the project's account
+        if any(isinstance(change, RemoveUsers) for change in planned):
+            defaults = self._known_defaults()
+            planned = with_defaults_moved(planned, self._state, defaults, self._node.rules)
+        for change in planned:
+            item.changes.append(change)
+            if writer:
+                count, said = self._node.cluster.apply(change, writer)
+                self.writes += count
+                item.said += [said] if said else []
+            self._state = change.advance(self._state)
+            if isinstance(change, SetDefault):
+                self._known_defaults().update(dict.fromkeys(change.users, change.account))
+
+    def _known_defaults(self) -> dict[str, str]:
+        if self._defaults is None:
+            self._defaults = self._node.cluster.defaults()
+        return self._defaults
+
+    def verify(self) -> None:
+        """Read back: only that is the truth, not an exit code."""
+        if self.writes:
+            self._state = self._read()
+        for item in self._items:
+            if item.open and (left := self._plan(item)):
+                said = f"; SLURM said: {' '.join(item.said)}" if item.said else ""
+                text = f"the cluster did not take it: {'; '.join(map(str, left))}{said}"
+                item.settle(Status.DEFERRED, text)
+
+    def make_homes(self) -> None:
+        """Make home directories for those who joined; one that fails is a warning."""
+        for item in self._items:
+            joined = [change for change in item.changes if isinstance(change, AddUsers)]
+            for user in (user for change in joined for user in change.users):
+                try:
+                    self._node.cluster.make_home(user)
+                except TransientError as error:
+                    log.warning("home_not_made", user=user, reason=str(error))
+
+    def measure(self) -> None:
+        """Measure what terminated allocations used, now that their jobs have ended."""
+        for item in self._items:
+            if item.open and item.desired.intent is Intent.TERMINATE:
+                try:
+                    item.usage = self._usage(item.account, item.desired.periods)
+                except TransientError as error:
+                    item.settle(Status.DEFERRED, error)
+
+    def _usage(self, account: str, periods: tuple[Period, ...]) -> tuple[PeriodUsage, ...]:
+        return tuple(self._node.cluster.usage(period, (account,))[account] for period in periods)
+
+    def report(self, applied: Status) -> ReconcileReport:
+        """Say what became of every item."""
+        outcomes = tuple(self._outcome(item, applied) for item in self._items)
+        for outcome in outcomes:
+            level = "info" if outcome.status is Status.APPLIED else "warning"
+            if outcome.changes or outcome.message:
+                getattr(log, level)(
+                    "reconciled", **outcome.model_dump(mode="json", exclude={"usage"})
+                )
+        return ReconcileReport(cluster=self._state.name, outcomes=outcomes, writes=self.writes)
+
+    def _outcome(self, item: _Item, applied: Status) -> Outcome:
+        account = self._state.get(item.account)
+        return Outcome(
+            resource=item.desired.resource,
+            order=item.desired.order,
+            account=item.account,
+            status=applied if item.open else item.status,
+            message=item.message,
+            changes=tuple(map(str, item.changes)),
+            limits=dict(account.limits) if account else {},
+            users=tuple(sorted(account.users)) if account else (),
+            usage=item.usage,
+        )
+
+
+def reconcile(request: ReconcileRequest, node: HeadNode) -> ReconcileReport:
+    """Bring allocations on the cluster to what Waldur wants: read, plan, apply, read back.
+
+    One bad item does not stop the others. Nothing is written when nothing differs.
+
+    Raises:
+        TransientError: the cluster could not be read, or somebody else writes at the moment.
+        ConfigurationError: the cluster lacks SLURM_DEFAULT_ACCOUNT.
+    """
+    if request.dry_run or node.read_only:
+        foreseen = _Pass(request, node)
+        foreseen.guard()
+        foreseen.carry_out(None)
+        return foreseen.report(Status.PLANNED)
+    with node.lock() as writer:
+        running = _Pass(request, node)
+        running.guard()
+        running.carry_out(writer)
+        running.verify()
+    if node.homes:
+        running.make_homes()
+    running.measure()
+    return running.report(Status.APPLIED)
+
+
+def collect(request: CollectRequest, node: HeadNode) -> Iterator[Measurement]:
+    """Measure allocations: one listing of the cluster, one sacct for each period.
+
+    Yields:
+        Measurements of at most 200 allocations each.
+
+    Raises:
+        TransientError: the cluster could not be read.
+    """
+    measured_at = datetime.now(UTC)
+    state = node.cluster.read()
+    node.cluster.require(node.rules.root, state)
+    names = tuple(sorted(request.accounts))
+    usage = [node.cluster.usage(period, names) for period in request.periods]
+    for start in range(0, len(names), BATCH):
+        yield Measurement(
+            cluster=state.name,
+            measured_at=measured_at,
+            allocations=tuple(
+                _allocation(name, request.accounts[name], state, usage)
+                for name in names[start : start + BATCH]
+            ),
+        )
+
+
+def _allocation(
+    name: str, resource: str, state: Cluster, usage: list[dict[str, PeriodUsage]]
+) -> AllocationState:
+    account = state.get(name)
+    return AllocationState(
+        resource=resource,
+        account=name,
+        present=account is not None,
+        limits=dict(account.limits) if account else {},
+        users=tuple(sorted(account.users)) if account else (),
+        usage=tuple(by_account[name] for by_account in usage),
+    )

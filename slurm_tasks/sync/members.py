@@ -1,0 +1,88 @@
+"""Members: the team of each resource becomes the users of its account."""
+
+import structlog
+
+from slurm_tasks.errors import PermanentError, WaldurError, WaldurRefusedError
+from slurm_tasks.model import components, names
+from slurm_tasks.model.messages import (
+    Desired,
+    Intent,
+    Owner,
+    ReconcileReport,
+    ReconcileRequest,
+    Status,
+)
+from slurm_tasks.sync.control import (
+    LIVE_STATES,
+    Control,
+    mirror_associations,
+    removable_usernames,
+    usernames,
+    uuid_of,
+)
+from slurm_tasks.waldur.client import Generation
+from slurm_tasks.waldur.views import Resource
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+def request(
+    control: Control, *, intent: Intent = Intent.MEMBERS, dry_run: bool = False
+) -> ReconcileRequest:
+    """Say who belongs into which account, for all of the offering's resources in use.
+
+    A resource whose team can't be read is left out this time; the others go on.
+
+    Args:
+        control: the control side.
+        intent: MEMBERS for the users alone (and drifted limits, where Waldur owns them); UPDATE
+            to make everything as Waldur has it, accounts that are gone included.
+        dry_run: plan only.
+    """
+    items = []
+    for resource in control.waldur.resources(LIVE_STATES):
+        if not resource.backend_id or resource.has_open_order:
+            continue  # its order brings it about
+        try:
+            items.append(_desired(control, resource, intent))
+        except (PermanentError, WaldurRefusedError, WaldurError) as error:
+            log.warning("resource_left_out", resource=resource.uuid, reason=str(error))
+    return ReconcileRequest(
+        items=tuple(items), removable_users=removable_usernames(control), dry_run=dry_run
+    )
+
+
+def _desired(control: Control, resource: Resource, intent: Intent) -> Desired:
+    with_limits = control.limit_owner == "waldur" or intent is Intent.UPDATE
+    limits = components.order_limits(control.components, resource.limits) if with_limits else None
+    return Desired(
+        intent=intent,
+        resource=uuid_of(resource.uuid),
+        title=resource.name[:500],
+        customer=Owner(uuid=uuid_of(resource.customer_uuid), title=resource.customer_name),
+        project=Owner(uuid=uuid_of(resource.project_uuid), title=resource.project_name),
+        backend_id=names.fold_backend_id(resource.backend_id),
+        limits=limits,
+        users=usernames(control.waldur.team(resource.uuid), resource.uuid),
+    )
+
+
+def push(control: Control, report: ReconcileReport) -> dict[str, int]:
+    """Mirror the users that the accounts have now, and sum up the cycle.
+
+    Returns:
+        How many outcomes there were of each status, and how many associations changed.
+    """
+    summary = {status.value: 0 for status in Status}
+    changed = 0
+    older = control.waldur.generation is Generation.A
+    known = {row.uuid: row for row in control.waldur.resources(LIVE_STATES)} if older else {}
+    for outcome in report.outcomes:
+        summary[outcome.status.value] += 1
+        if outcome.status is Status.APPLIED and outcome.resource in known:
+            try:
+                changed += mirror_associations(control, known[outcome.resource], outcome.users)
+            except WaldurRefusedError as error:
+                log.warning("associations_refused", account=outcome.account, reason=str(error))
+    log.info("members_synced", writes=report.writes, associations=changed, **summary)
+    return {**summary, "writes": report.writes, "associations": changed}

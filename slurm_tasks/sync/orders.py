@@ -1,0 +1,216 @@
+"""Orders: from Waldur to what the head node is asked for, and from its outcome back to Waldur.
+
+Every step reads before it acts, so that an order can be delivered twice, retried, or picked up
+after a crash anywhere. Nothing but an explicit refusal marks an order erred.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+
+import structlog
+
+from slurm_tasks.errors import PermanentError, TransientError, WaldurError, WaldurRefusedError
+from slurm_tasks.model import components, names
+from slurm_tasks.model.messages import Desired, Intent, Outcome, Owner, Status
+from slurm_tasks.sync import usage
+from slurm_tasks.sync.control import Control, mirror_associations, usernames, uuid_of
+from slurm_tasks.waldur.client import OPEN_ORDERS, Generation
+from slurm_tasks.waldur.views import OFFERING_TYPE, Order, Resource
+
+log = structlog.stdlib.get_logger(__name__)
+
+EXECUTING = "executing"
+PENDING = "pending-provider"
+TITLE_MAX_LEN = 500
+ALLOCATION_PATIENCE = timedelta(minutes=10)
+"""How long an older server may take to make its Allocation; one that was set executing by hand
+never gets one."""
+
+_INTENTS = {"Create": Intent.CREATE, "Update": Intent.UPDATE, "Terminate": Intent.TERMINATE}
+
+
+def waiting(control: Control) -> list[Order]:
+    """Return the orders that wait for us, oldest first."""
+    orders = control.waldur.orders()
+    return [order for order in orders if order.offering_type in {"", OFFERING_TYPE}]
+
+
+def prepare(control: Control, uuid: str) -> Desired | str:
+    """Read an order, check it, approve it, and say what it wants on the cluster.
+
+    Returns:
+        What the head node is to do, or why there is nothing to do.
+
+    Raises:
+        WaldurError: Waldur is away; the order stays as it is.
+    """
+    order = control.waldur.order(uuid)
+    if order.offering_uuid != control.waldur.offering_uuid:
+        return f"the order belongs to another offering ({order.offering_uuid})"
+    if order.state not in OPEN_ORDERS:
+        return f"the order is {order.state}"
+    resource = _resource_of(control, order)
+    try:
+        desired = _desired(control, order, resource)
+    except PermanentError as error:
+        refuse(control, order, str(error))
+        return f"refused: {error}"
+    if order.state == PENDING and not control.read_only:
+        _approve(control, order, resource)
+    return desired
+
+
+def _resource_of(control: Control, order: Order) -> Resource:
+    if not order.marketplace_resource_uuid:
+        raise WaldurError(f"order {order.uuid} names no marketplace resource")
+    return control.waldur.resource(order.marketplace_resource_uuid)
+
+
+def _desired(control: Control, order: Order, resource: Resource) -> Desired:
+    """Translate an order.
+
+    Raises:
+        PermanentError: it can't be carried out.
+    """
+    intent = _INTENTS.get(order.type)
+    if intent is None:
+        raise PermanentError(f"orders of type {order.type[:40]!r} can't be carried out on SLURM")
+    ends, begins = intent is Intent.TERMINATE, intent is Intent.CREATE
+    title = resource.name or order.resource_name or str(order.attributes.get("name", ""))
+    return Desired(
+        intent=intent,
+        resource=uuid_of(resource.uuid),
+        title=title[:TITLE_MAX_LEN],
+        customer=_owner(resource.customer_uuid or order.customer_uuid, resource.customer_name),
+        project=_owner(resource.project_uuid or order.project_uuid, resource.project_name),
+        backend_id=names.fold_backend_id(resource.backend_id) if resource.backend_id else "",
+        limits=None if ends else components.order_limits(control.components, order.limits),
+        users=usernames(control.waldur.team(resource.uuid), resource.uuid) if begins else None,
+        paused=None if ends else resource.paused,
+        order=uuid_of(order.uuid),
+        periods=usage.open_months(control) if ends else (),
+    )
+
+
+def _owner(uuid: str, title: str) -> Owner:
+    return Owner(uuid=uuid_of(uuid), title=title[:TITLE_MAX_LEN])
+
+
+def _approve(control: Control, order: Order, resource: Resource) -> None:
+    """Approve; a conflict means that somebody else was faster: look again.
+
+    An older server errs an Update whose Allocation was left in another state than OK, as it is
+    when the worker died right after the order before.
+    """
+    if order.type == "Update" and control.waldur.generation is Generation.A:
+        _on_allocation(control, order, lambda: _set_ok(control, resource))
+    try:
+        control.waldur.approve(order.uuid)
+    except WaldurRefusedError as error:
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+        state = control.waldur.order(order.uuid).state
+        if state != EXECUTING:
+            raise TransientError(f"order {order.uuid} went to {state} meanwhile") from error
+
+
+def _set_ok(control: Control, resource: Resource) -> None:
+    control.waldur.set_allocation_state(resource.uuid, "ok")
+
+
+def refuse(control: Control, order: Order, message: str) -> None:
+    """Mark an order erred with a message for its customer, unless it has ended meanwhile.
+
+    A refused Update leaves the resource as it was, so it is brought back to OK: its usage is
+    still to be reported.
+    """
+    state = control.waldur.order(order.uuid).state
+    if state not in OPEN_ORDERS or control.read_only:
+        log.warning("order_left_alone", order=order.uuid, state=state, message=message)
+        return
+    if state == PENDING:
+        control.waldur.set_order_executing(order.uuid)
+    control.waldur.set_order_erred(order.uuid, message)
+    log.error("order_erred", order=order.uuid, type=order.type, message=message)
+    if order.type == "Update":
+        try:
+            control.waldur.set_resource_ok(order.marketplace_resource_uuid)
+        except WaldurRefusedError as error:
+            log.warning("resource_left_erred", order=order.uuid, reason=str(error))
+
+
+def complete(control: Control, outcome: Outcome) -> str:
+    """Tell Waldur what became of an order.
+
+    Returns:
+        A sentence for the log and for who waits at the shell.
+
+    Raises:
+        WaldurError: Waldur is away; the order is picked up again.
+        TransientError: an older server isn't ready yet.
+    """
+    if outcome.order is None:
+        raise ValueError("an outcome without an order can't complete one")
+    order = control.waldur.order(outcome.order)
+    if order.state != EXECUTING:
+        return f"the order is {order.state}; {outcome.status}: {outcome.message or 'no message'}"
+    if outcome.status is Status.REFUSED:
+        refuse(control, order, outcome.message)
+        return f"erred: {outcome.message}"
+    if outcome.status is not Status.APPLIED:
+        log.warning("order_waits", order=order.uuid, status=outcome.status, reason=outcome.message)
+        return f"{outcome.status}: {outcome.message or 'nothing was written'}"
+    resource = _resource_of(control, order)
+    if order.type == "Terminate":
+        usage.report_final(control, resource, outcome.usage)
+        _done(control, order)
+    else:
+        _hand_over(control, order, resource, outcome)
+    log.info("order_done", order=order.uuid, type=order.type, account=outcome.account)
+    return f"done: {outcome.account}"
+
+
+def _hand_over(control: Control, order: Order, resource: Resource, outcome: Outcome) -> None:
+    """Give Waldur the account's name and limits, end the order, mirror the users."""
+    older = control.waldur.generation is Generation.A
+    if resource.backend_id != outcome.account or (older and order.type == "Create"):
+        _on_allocation(
+            control, order, lambda: control.waldur.set_backend_id(resource, outcome.account)
+        )
+    limits = components.resource_limits(control.components, dict(outcome.limits))
+    # done makes the order's limits those of the resource; what the cluster has may still differ
+    if any(order.limits.get(name) != value for name, value in limits.items()):
+        control.waldur.set_limits(resource.uuid, {**order.limits, **limits})
+    _done(control, order)
+    if older:
+        _on_allocation(control, order, lambda: _set_ok(control, resource))
+    mirror_associations(control, control.waldur.resource(resource.uuid), outcome.users)
+
+
+def _on_allocation(control: Control, order: Order, action: Callable[[], None]) -> None:
+    """Do something to an older server's Allocation, which it makes a moment after the approval.
+
+    Raises:
+        TransientError: it isn't there yet; come back.
+    """
+    try:
+        action()
+    except WaldurRefusedError as error:
+        if error.status != HTTPStatus.NOT_FOUND or control.waldur.generation is Generation.B:
+            raise
+        age = datetime.now(UTC) - (order.modified or datetime.now(UTC))
+        if age < ALLOCATION_PATIENCE:
+            raise TransientError(f"Waldur has no Allocation for order {order.uuid} yet") from error
+        log.warning("allocation_missing", order=order.uuid, reason=str(error))
+
+
+def _done(control: Control, order: Order) -> None:
+    try:
+        control.waldur.set_order_done(order.uuid)
+    except WaldurRefusedError as error:
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+        state = control.waldur.order(order.uuid).state
+        if state != "done":
+            raise TransientError(f"order {order.uuid} went to {state} meanwhile") from error

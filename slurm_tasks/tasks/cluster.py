@@ -1,0 +1,80 @@
+"""Tasks of the head node: the only ones that run SLURM's commands. They know no token."""
+
+from celery import Task
+
+from slurm_tasks.celery_settings import (
+    CLUSTER_COLLECT,
+    CLUSTER_INSPECT,
+    CLUSTER_RECONCILE,
+    USAGE_PUSH,
+)
+from slurm_tasks.errors import LockHeldError, TransientError
+from slurm_tasks.model.messages import (
+    CollectRequest,
+    Outcome,
+    ReconcileReport,
+    ReconcileRequest,
+    Status,
+)
+from slurm_tasks.sync import cluster as flow
+from slurm_tasks.tasks import runtime
+
+
+@runtime.task(CLUSTER_RECONCILE)
+def reconcile(self: Task, request: ReconcileRequest) -> ReconcileReport:
+    """Bring allocations on the cluster to what Waldur wants.
+
+    An order that has to wait (jobs are ending, SLURM is away, somebody else writes) is retried
+    here; what isn't an order's is left to the next cycle.
+    """
+    orders = any(item.order for item in request.items)
+    last = self.request.retries >= self.max_retries
+    try:
+        report = flow.reconcile(request, runtime.headnode())
+    except LockHeldError as error:
+        if orders and not last:
+            raise
+        return _deferred(request, str(error))
+    waiting = [o for o in report.outcomes if o.order and o.status is Status.DEFERRED]
+    if waiting and not last:
+        raise TransientError("; ".join(outcome.message for outcome in waiting))
+    return report
+
+
+def _deferred(request: ReconcileRequest, reason: str) -> ReconcileReport:
+    outcomes = tuple(
+        Outcome(
+            resource=item.resource,
+            order=item.order,
+            account=item.backend_id,
+            status=Status.DEFERRED,
+            message=reason,
+        )
+        for item in request.items
+    )
+    return ReconcileReport(cluster="", outcomes=outcomes)
+
+
+@runtime.task(CLUSTER_INSPECT)
+def inspect(self: Task, request: ReconcileRequest) -> ReconcileReport:  # noqa: ARG001 - Celery binds it
+    """Plan, and change nothing."""
+    planned = request.model_copy(update={"dry_run": True})
+    return flow.reconcile(planned, runtime.headnode())
+
+
+@runtime.task(CLUSTER_COLLECT)
+def collect(self: Task, request: CollectRequest, dry_run: bool = False) -> list[str]:
+    """Measure allocations, and send what was found to the control side, 200 at a time.
+
+    Returns:
+        The ids of the tasks that post it.
+    """
+    ids = []
+    for measurement in flow.collect(request, runtime.headnode()):
+        sent = self.app.send_task(
+            USAGE_PUSH,
+            kwargs={"measurement": measurement.dump(), "dry_run": dry_run},
+            expires=runtime.message_lifetime(),
+        )
+        ids.append(sent.id)
+    return ids

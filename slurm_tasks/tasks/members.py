@@ -1,0 +1,48 @@
+"""Tasks about members: the team of each resource becomes the users of its account."""
+
+from celery import Task, chain
+
+from slurm_tasks.celery_settings import MEMBERS_PLAN, MEMBERS_PUSH, MEMBERS_SYNC
+from slurm_tasks.model.messages import Intent, ReconcileReport
+from slurm_tasks.tasks import cluster, runtime
+
+
+@runtime.task(MEMBERS_SYNC)
+def sync(self: Task) -> dict[str, int]:
+    """Synchronise the users of every allocation."""
+    from slurm_tasks.sync import members as flow
+
+    request = flow.request(runtime.control())
+    if not request.items:
+        return {}
+    expires = runtime.message_lifetime()
+    return runtime.hand_over(
+        self,
+        chain(
+            cluster.reconcile.s(request.dump()).set(expires=expires),
+            push.s().set(expires=expires),
+        ),
+    )
+
+
+@runtime.task(MEMBERS_PLAN)
+def plan(
+    self: Task,
+    apply: bool = False,
+    allow_removals: int | None = None,
+) -> ReconcileReport:
+    """Plan everything for all of the offering's resources, and carry it out if asked to."""
+    from slurm_tasks.sync import members as flow
+
+    request = flow.request(runtime.control(), intent=Intent.UPDATE, dry_run=not apply)
+    request = request.model_copy(update={"allow_removals": allow_removals})
+    step = cluster.reconcile if apply else cluster.inspect
+    return runtime.hand_over(self, step.s(request.dump()).set(expires=runtime.message_lifetime()))
+
+
+@runtime.task(MEMBERS_PUSH)
+def push(self: Task, report: ReconcileReport) -> dict[str, int]:  # noqa: ARG001 - Celery binds it
+    """Mirror the users in Waldur, where it has associations."""
+    from slurm_tasks.sync import members as flow
+
+    return flow.push(runtime.control(), report)

@@ -1,0 +1,56 @@
+"""Tasks about orders: find them, take them up, tell Waldur what became of them."""
+
+from celery import Task, chain
+
+from slurm_tasks.celery_settings import ORDERS_COMPLETE, ORDERS_PROCESS, ORDERS_SYNC
+from slurm_tasks.model.messages import ReconcileReport, ReconcileRequest
+from slurm_tasks.tasks import cluster, runtime
+
+
+@runtime.task(ORDERS_SYNC)
+def sync(self: Task) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
+    """Start one task for each order that waits for us.
+
+    Returns:
+        The orders, with the id of the task that carries each out.
+    """
+    from slurm_tasks.sync import orders as flow
+
+    return [
+        {
+            "order": order.uuid,
+            "type": order.type,
+            "name": order.resource_name,
+            "task": process.apply_async((order.uuid,), expires=runtime.message_lifetime()).id,
+        }
+        for order in flow.waiting(runtime.control())
+    ]
+
+
+@runtime.task(ORDERS_PROCESS)
+def process(self: Task, order: str) -> dict[str, str]:
+    """Take up one order; its task's result is what became of it in the end."""
+    from slurm_tasks.sync import orders as flow
+
+    control = runtime.control()
+    desired = flow.prepare(control, order)
+    if isinstance(desired, str):
+        return {"order": order, "result": desired}
+    request = ReconcileRequest(items=(desired,), dry_run=control.read_only)
+    expires = runtime.message_lifetime()
+    return runtime.hand_over(
+        self,
+        chain(
+            cluster.reconcile.s(request.dump()).set(expires=expires),
+            complete.s().set(expires=expires),
+        ),
+    )
+
+
+@runtime.task(ORDERS_COMPLETE)
+def complete(self: Task, report: ReconcileReport) -> dict[str, str]:  # noqa: ARG001 - Celery binds it
+    """Tell Waldur what became of an order."""
+    from slurm_tasks.sync import orders as flow
+
+    (outcome,) = report.outcomes
+    return {"order": str(outcome.order), "result": flow.complete(runtime.control(), outcome)}

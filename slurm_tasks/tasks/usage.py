@@ -1,0 +1,46 @@
+"""Tasks about usage: ask for it, post it."""
+
+from typing import Any
+
+from celery import Task
+
+from slurm_tasks.celery_settings import USAGE_PUSH, USAGE_REPORT
+from slurm_tasks.model.messages import Measurement
+from slurm_tasks.tasks import cluster, runtime
+
+
+@runtime.task(USAGE_REPORT)
+def report(
+    self: Task,
+    months: list[str] | None = None,
+    dry_run: bool = False,
+) -> list[str]:
+    """Have the allocations measured in the open months, or in those given (`YYYY-MM`).
+
+    Returns:
+        The ids of the tasks that post what was found.
+    """
+    from slurm_tasks.model.usage import month
+    from slurm_tasks.sync import usage as flow
+
+    control = runtime.control()
+    periods = tuple(month(text, control.zone) for text in months or ())
+    request = flow.request(control, periods)
+    if not request.accounts:
+        return []
+    return runtime.hand_over(
+        self,
+        cluster.collect.s(request.dump(), dry_run=dry_run).set(expires=runtime.message_lifetime()),
+    )
+
+
+@runtime.task(USAGE_PUSH)
+def push(
+    self: Task,  # noqa: ARG001 - Celery binds it
+    measurement: Measurement,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Post what differs: usage, limits, associations."""
+    from slurm_tasks.sync import usage as flow
+
+    return flow.push(runtime.control(), measurement, dry_run=dry_run).summary()

@@ -1,0 +1,1 @@
+"""All that knows Waldur: the transport, the few fields that we read, the server's generations."""

@@ -1,0 +1,303 @@
+"""The client: about thirty requests, each a method that parses only what it reads.
+
+Waldur's own generated endpoint functions are not used at run time: importing one of them loads
+3,100 modules, and their models fail on servers that are a version away. They are the oracle of
+the tests instead.
+"""
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from slurm_tasks.errors import WaldurError, WaldurRefusedError
+from slurm_tasks.settings import Waldur as Settings
+from slurm_tasks.waldur.transport import Query, Transport
+from slurm_tasks.waldur.views import (
+    Association,
+    ComponentUsage,
+    Offering,
+    OfferingUser,
+    Order,
+    Resource,
+    TeamMember,
+    UserUsage,
+    View,
+)
+
+V = TypeVar("V", bound=View)
+
+OPEN_ORDERS = ("pending-provider", "executing")
+"""States of orders that wait for us; those in other states cost no request."""
+
+ERROR_MAX_LEN = 1000
+
+
+class Generation(StrEnum):
+    """Which provider API the server has; the switch lies between October 2024 and May 2025."""
+
+    A = "a"
+    """`marketplace-slurm-remote`: the server keeps an Allocation of its own."""
+    B = "b"
+    """`provider-resources/{uuid}/set_limits/` and others; no Allocation."""
+
+
+def _fields(view: type[View]) -> list[tuple[str, str]]:
+    return [("field", name) for name in view.model_fields]
+
+
+def _parse(view: type[V], body: object) -> V:
+    try:
+        return view.model_validate(body)
+    except ValidationError as error:
+        where = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise WaldurError(f"Waldur's {view.__name__} is not understood: {where}") from None
+
+
+class Client:
+    """What this service asks of Waldur, about one offering.
+
+    Every method raises WaldurError when Waldur is away, and WaldurRefusedError when it says no.
+    """
+
+    def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
+        self.offering_uuid = settings.offering_uuid
+        self._http = transport or Transport(settings)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _list(self, view: type[V], path: str, query: Query) -> Iterator[V]:
+        return (_parse(view, row) for row in self._http.pages(path, query))
+
+    @functools.cached_property
+    def generation(self) -> Generation:
+        """The server's generation, found once: a missing *route* is answered with an HTML page."""
+        path = f"marketplace-provider-offerings/{self.offering_uuid}/orders/"
+        try:
+            self._http.get(path, [("page_size", 1), ("field", "uuid")])
+        except WaldurRefusedError as error:
+            if error.route_missing:
+                return Generation.A
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+        return Generation.B
+
+    # ---- the offering
+
+    def username(self) -> str:
+        """Return whose token this is; the rest of that answer holds the token and is dropped."""
+        me = self._http.get("users/me/", [("field", "username")])
+        return str(me.get("username", "")) if isinstance(me, dict) else ""
+
+    def offering(self) -> Offering:
+        """Return the offering with its components."""
+        path = f"marketplace-provider-offerings/{self.offering_uuid}/"
+        return _parse(Offering, self._http.get(path, _fields(Offering)))
+
+    def create_component(self, body: Mapping[str, object]) -> None:
+        """Add a component; a duplicate type makes the server answer 500, so look before."""
+        self._offering_post("create_offering_component", body)
+
+    def update_component(self, body: Mapping[str, object]) -> None:
+        """Change a component; the body names it by `uuid` and holds all of it."""
+        self._offering_post("update_offering_component", body)
+
+    def _offering_post(self, action: str, body: Mapping[str, object]) -> None:
+        self._http.post(f"marketplace-provider-offerings/{self.offering_uuid}/{action}/", body)
+
+    def offering_users(self) -> list[OfferingUser]:
+        """Return everybody who has an account at this offering, in whatever state."""
+        query = [("offering_uuid", self.offering_uuid), *_fields(OfferingUser)]
+        return list(self._list(OfferingUser, "marketplace-offering-users/", query))
+
+    # ---- orders
+
+    def orders(self, states: Iterable[str] = OPEN_ORDERS) -> list[Order]:
+        """Return the offering's orders in some states, oldest first."""
+        query = [("offering_uuid", self.offering_uuid), ("o", "created")]
+        query += [("state", state) for state in states]
+        rows = self._list(Order, "marketplace-orders/", [*query, *_fields(Order)])
+        return [row for row in rows if row.offering_uuid == self.offering_uuid]
+
+    def order(self, uuid: str) -> Order:
+        """Return one order."""
+        return _parse(Order, self._http.get(f"marketplace-orders/{uuid}/", _fields(Order)))
+
+    def approve(self, order: str) -> None:
+        """Approve an order that waits for the provider."""
+        self._order_post(order, "approve_by_provider")
+
+    def set_order_executing(self, order: str) -> None:
+        """Take an order up without the server's own processing: only to err it."""
+        self._order_post(order, "set_state_executing")
+
+    def set_order_done(self, order: str) -> None:
+        """End an order."""
+        self._order_post(order, "set_state_done")
+
+    def set_order_erred(self, order: str, message: str) -> None:
+        """Mark an order erred; read its state before: older servers check nothing here."""
+        body = {"error_message": message[:ERROR_MAX_LEN], "error_traceback": ""}
+        self._order_post(order, "set_state_erred", body)
+
+    def _order_post(self, order: str, action: str, body: object = None) -> None:
+        self._http.post(f"marketplace-orders/{order}/{action}/", body)
+
+    # ---- resources
+
+    def resources(self, states: Iterable[str]) -> list[Resource]:
+        """Return the offering's resources in some states (`OK`, `Updating`, …)."""
+        query = [("offering_uuid", self.offering_uuid), ("o", "created")]
+        query += [("state", state) for state in states]
+        rows = self._list(Resource, "marketplace-provider-resources/", [*query, *_fields(Resource)])
+        return [row for row in rows if row.offering_uuid == self.offering_uuid]
+
+    def resource(self, uuid: str) -> Resource:
+        """Return one resource."""
+        path = f"marketplace-provider-resources/{uuid}/"
+        return _parse(Resource, self._http.get(path, _fields(Resource)))
+
+    def team(self, resource: str) -> list[TeamMember]:
+        """Return the people of a resource's project, as they are now."""
+        body = self._http.get(f"marketplace-provider-resources/{resource}/team/")
+        if not isinstance(body, list):
+            raise WaldurError(f"the team of {resource} is not a list")
+        return [_parse(TeamMember, row) for row in body]
+
+    def set_backend_id(self, resource: Resource, backend_id: str) -> None:
+        """Name the account behind a resource, and behind an older server's Allocation."""
+        self._resource_post(resource.uuid, "set_backend_id", {"backend_id": backend_id})
+        if self.generation is Generation.A:
+            self._remote_post(resource.uuid, "set_backend_id", {"backend_id": backend_id})
+
+    def set_limits(self, resource: str, limits: Mapping[str, int]) -> None:
+        """Set a resource's limits. The two generations want two shapes of the same body.
+
+        An older server stores `{"limits": …}` verbatim, as limits of a component `limits`.
+        """
+        if self.generation is Generation.A:
+            self._remote_post(resource, "set_limits", dict(limits))
+        else:
+            self._resource_post(resource, "set_limits", {"limits": dict(limits)})
+
+    def set_resource_ok(self, resource: str) -> None:
+        """Bring a resource back to OK that a refused change left Erred."""
+        if self.generation is Generation.B:
+            self._resource_post(resource, "set_as_ok")
+            return
+        for state in ("update_scheduled", "updating", "ok"):
+            self.set_allocation_state(resource, state)
+
+    def _resource_post(self, resource: str, action: str, body: object = None) -> None:
+        self._http.post(f"marketplace-provider-resources/{resource}/{action}/", body)
+
+    # ---- an older server's Allocation and its associations
+
+    def set_allocation_state(self, resource: str, state: str) -> None:
+        """Set the state of an older server's Allocation.
+
+        It doesn't follow the order, and unless it is `ok` the server errs the next Update order.
+        """
+        self._remote_post(resource, "set_state", {"state": state})
+
+    def associations(self, resource: Resource) -> set[str]:
+        """Return the usernames that an older server has associated with a resource.
+
+        The list is not limited to what the token may see, so it is filtered twice.
+        """
+        if self.generation is not Generation.A or not resource.resource_uuid:
+            return set()
+        query = [("allocation_uuid", resource.resource_uuid)]
+        rows = self._list(Association, "slurm-associations/", query)
+        ending = f"/{resource.resource_uuid}/"
+        return {row.username for row in rows if row.allocation.endswith(ending)}
+
+    def create_association(self, resource: str, username: str) -> None:
+        """Mirror a user of the cluster; no error when it is there."""
+        self._remote_post(resource, "create_association", {"username": username})
+
+    def delete_association(self, resource: str, username: str) -> None:
+        """Remove a mirrored user; one that isn't there is fine."""
+        try:
+            self._remote_post(resource, "delete_association", {"username": username})
+        except WaldurRefusedError as error:
+            if error.status != HTTPStatus.BAD_REQUEST:
+                raise
+
+    def _remote_post(self, resource: str, action: str, body: object) -> None:
+        self._http.post(f"marketplace-slurm-remote/{resource}/{action}/", body)
+
+    # ---- usage
+
+    def component_usages(self, month: str) -> list[ComponentUsage]:
+        """Return what Waldur has for a month (`YYYY-MM`).
+
+        A server that ignores the filter by offering brings rows of others along; they match no
+        resource of ours.
+        """
+        query = [("offering_uuid", self.offering_uuid), ("billing_period", f"{month}-01")]
+        rows = self._list(ComponentUsage, "marketplace-component-usages/", query)
+        return [row for row in rows if row.billing_period.startswith(month)]
+
+    def resource_usages(self, resource: str, month: str) -> list[ComponentUsage]:
+        """Return what Waldur has for one resource in a month."""
+        query = [("resource_uuid", resource), ("billing_period", f"{month}-01")]
+        rows = self._list(ComponentUsage, "marketplace-component-usages/", query)
+        return [row for row in rows if row.billing_period.startswith(month)]
+
+    def user_usages(self, month: str) -> list[UserUsage]:
+        """Return users' parts of a month's usage, perhaps those of other months too.
+
+        Rows name the component usage that they belong to, which is of one month.
+        """
+        query = [
+            ("offering_uuid", self.offering_uuid),
+            ("component_usage__billing_period", f"{month}-01"),
+        ]
+        return list(self._list(UserUsage, "marketplace-component-user-usages/", query))
+
+    def set_usage(self, resource: str, amounts: Mapping[str, Decimal], date: str = "") -> None:
+        """Set what a resource used in a month: all of its components, the server forgets others.
+
+        Args:
+            resource: its uuid.
+            amounts: absolute values by component, two decimals.
+            date: a moment in the month; an older server ignores it and means the current month.
+        """
+        usages = [{"type": name, "amount": str(value)} for name, value in sorted(amounts.items())]
+        body = {"resource": resource, "usages": usages, **({"date": date} if date else {})}
+        self._http.post("marketplace-component-usages/set_usage/", body)
+
+    def set_user_usage(
+        self, component_usage: str, amounts: Mapping[str, Decimal], links: Mapping[str, str]
+    ) -> None:
+        """Set users' parts of a component usage; a newer server takes them all at once.
+
+        Args:
+            component_usage: its uuid.
+            amounts: absolute values by username.
+            links: URLs of offering users by username; kept by the server at the first time only.
+        """
+        rows = [
+            {
+                "username": name,
+                "usage": str(value),
+                **({"user": links[name]} if name in links else {}),
+            }
+            for name, value in sorted(amounts.items())
+        ]
+        path = f"marketplace-component-usages/{component_usage}"
+        if self.generation is Generation.B:
+            self._http.post(f"{path}/set_user_usages/", {"usages": rows})
+            return
+        for row in rows:
+            self._http.post(f"{path}/set_user_usage/", row)

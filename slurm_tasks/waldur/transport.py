@@ -1,0 +1,212 @@
+"""The transport: requests to Waldur, and what its answers mean.
+
+Reads are repeated for a few seconds when the network or a proxy hiccups; writes never are: their
+effect may have happened, and the flows look before they try again. Redirects are errors: one of
+a POST would become a GET that looks like a success. Bodies are never logged: some of them carry
+API tokens of other users.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+import stamina
+import structlog
+from waldur_api_client import AuthenticatedClient
+
+from slurm_tasks import __version__
+from slurm_tasks.errors import WaldurError, WaldurRefusedError
+from slurm_tasks.settings import Waldur as Settings
+
+log = structlog.stdlib.get_logger(__name__)
+
+PAGE_SIZE = 300
+ATTEMPTS = 4
+PATIENCE = 10.0
+"""Seconds that a read is repeated for; longer outages are the task's retry, then the schedule's."""
+
+_PASSING = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        # wrong or missing rights are the operator's to mend, and no order's fault
+        HTTPStatus.UNAUTHORIZED,
+    }
+)
+_HICCUPS = frozenset({429, 502, 503, 504})
+
+Query = Sequence[tuple[str, str | int]]
+
+
+class _HiccupError(WaldurError):
+    """A failure that is worth another try at once."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Transport:
+    """One connection pool to Waldur's API.
+
+    Args:
+        settings: where it is, and the token.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = AuthenticatedClient(
+            base_url=settings.api_url.removesuffix("/api/"),
+            token=settings.api_token.get_secret_value(),
+            prefix="Token",
+            timeout=httpx.Timeout(settings.timeout, connect=min(settings.timeout, 10)),
+            verify_ssl=settings.verify_ssl,
+            headers={"User-Agent": f"waldur-slurm-tasks/{__version__}"},
+            follow_redirects=False,
+        ).get_httpx_client()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def get(self, path: str, query: Query = ()) -> Any:  # noqa: ANN401 - JSON is anything
+        """Read one object.
+
+        Args:
+            path: below `/api/`, with the last slash.
+            query: parameters, repeated ones included.
+
+        Raises:
+            WaldurError: Waldur is away, or its answer is not JSON.
+            WaldurRefusedError: it said no.
+        """
+        return self._json(self._repeated(path, query))
+
+    def pages(self, path: str, query: Query = ()) -> Iterator[Any]:
+        """Yield the rows of a list, over all of its pages."""
+        number = 1
+        while True:
+            asked = [*query, ("page", number), ("page_size", PAGE_SIZE)]
+            try:
+                response = self._repeated(path, asked)
+            except WaldurRefusedError as error:
+                if number > 1 and error.status == HTTPStatus.NOT_FOUND:
+                    return  # rows went away while we were reading: the last page is no more
+                raise
+            rows = self._json(response)
+            if not isinstance(rows, list):
+                raise WaldurError(f"GET {path}: expected a list, got {type(rows).__name__}")
+            yield from rows
+            if 'rel="next"' not in response.headers.get("link", ""):
+                return
+            number += 1
+
+    def post(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON is anything
+        """Write, once.
+
+        Returns:
+            The answer's JSON; None where there is none.
+
+        Raises:
+            WaldurError: Waldur is away or did not answer; whether it took effect is unknown.
+            WaldurRefusedError: it said no.
+        """
+        response = self._send("POST", path, (), body)
+        return self._json(response) if response.content else None
+
+    def _repeated(self, path: str, query: Query) -> httpx.Response:
+        def worthwhile(error: Exception) -> bool | float:
+            if not isinstance(error, _HiccupError):
+                return False
+            if error.retry_after is None:
+                return True
+            return error.retry_after if error.retry_after <= PATIENCE else False
+
+        for attempt in stamina.retry_context(
+            on=worthwhile, attempts=ATTEMPTS, timeout=PATIENCE, wait_initial=0.2, wait_max=3
+        ):
+            with attempt:
+                return self._send("GET", path, query)
+        raise AssertionError("stamina raises the last error")  # pragma: no cover
+
+    def _send(self, method: str, path: str, query: Query, body: object = None) -> httpx.Response:
+        began = time.monotonic()
+        status: int | None = None
+        try:
+            response = self._client.request(
+                method,
+                f"/api/{path}",
+                params=[(key, str(value)) for key, value in query],
+                json=body,
+            )
+            status = response.status_code
+        except httpx.HTTPError as error:
+            # the type says what happened; the text of some errors repeats headers
+            raise _HiccupError(f"{method} {path}: {type(error).__name__}: {error}") from error
+        finally:
+            seconds = round(time.monotonic() - began, 3)
+            log.debug("waldur_request", method=method, path=path, status=status, seconds=seconds)
+        self._judge(f"{method} {path}", response)
+        return response
+
+    def _judge(self, request: str, response: httpx.Response) -> None:
+        status = response.status_code
+        if response.is_success:
+            return
+        if response.is_redirect:
+            raise WaldurError(
+                f"{request}: Waldur redirects to {response.headers.get('location', '?')}; it is"
+                " not followed. Correct WALDUR_API_URL (http or https, host, path)"
+            )
+        said = f"{request}: Waldur answered {status}: {'; '.join(_messages(response))}"
+        if status in _HICCUPS:
+            raise _HiccupError(said, _retry_after(response))
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise WaldurError(f"{said}. Check WALDUR_API_TOKEN")
+        if response.is_server_error or status in _PASSING:
+            raise WaldurError(said)
+        raise WaldurRefusedError(request, status, _messages(response), html=_is_html(response))
+
+    def _json(self, response: httpx.Response) -> Any:  # noqa: ANN401 - JSON is anything
+        try:
+            return response.json()
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            request = f"{response.request.method} {response.request.url.path}"
+            raise WaldurError(f"{request}: the answer is not JSON: {error}") from error
+
+
+def _is_html(response: httpx.Response) -> bool:
+    return "html" in response.headers.get("content-type", "")
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isdigit() else None
+
+
+def _messages(response: httpx.Response) -> list[str]:
+    """Find the sentences in an error's body, whichever of Waldur's shapes it has."""
+    if _is_html(response):
+        title = re.search(r"<title>(.*?)</title>", response.text, re.DOTALL | re.IGNORECASE)
+        return [f"an HTML page{f': {title[1].strip()[:100]}' if title else ''}"]
+    try:
+        return [text[:500] for text in _sentences(response.json())][:10]
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return [response.text[:200]]
+
+
+def _sentences(body: object, field: str = "") -> Iterator[str]:
+    match body:
+        case dict():
+            for key, value in body.items():
+                plain = key in {"detail", "details", "non_field_errors"}
+                yield from _sentences(value, field if plain else str(key))
+        case list():
+            for value in body:
+                yield from _sentences(value, field)
+        case _:
+            yield f"{field}: {body}" if field else str(body)

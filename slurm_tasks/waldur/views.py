@@ -1,0 +1,164 @@
+"""What we read of Waldur's answers: the few fields that matter, of servers of any age.
+
+Additional fields are ignored, missing ones have the value that an older server implies, and a
+shape that makes no sense is an error of the server, not of the order.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+OFFERING_TYPE = "Marketplace.Slurm"
+
+
+def _text(value: object) -> object:
+    return "" if value is None else value
+
+
+def _mapping(value: object) -> object:
+    return {} if value is None else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Mapping = Annotated[dict[str, Any], BeforeValidator(_mapping)]
+
+
+class View(BaseModel):
+    """A part of one of Waldur's objects."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+
+
+class Order(View):
+    """An order: what a customer wants done to a resource."""
+
+    uuid: str
+    type: str
+    state: str
+    offering_uuid: str = ""
+    offering_type: Text = ""
+    marketplace_resource_uuid: Text = ""
+    resource_name: Text = ""
+    limits: Mapping = {}
+    attributes: Mapping = {}
+    error_message: Text = ""
+    customer_uuid: Text = ""
+    customer_name: Text = ""
+    project_uuid: Text = ""
+    project_name: Text = ""
+    created: datetime | None = None
+    modified: datetime | None = None
+
+
+class OrderInProgress(View):
+    """The open order of a resource."""
+
+    uuid: str
+    state: Text = ""
+
+
+class Resource(View):
+    """A resource of the marketplace: an allocation."""
+
+    uuid: str
+    name: Text = ""
+    state: str
+    backend_id: Text = ""
+    limits: Mapping = {}
+    current_usages: Mapping = {}
+    offering_uuid: Text = ""
+    customer_uuid: Text = ""
+    customer_name: Text = ""
+    project_uuid: Text = ""
+    project_name: Text = ""
+    modified: datetime | None = None
+    resource_uuid: Text = ""
+    paused: bool = False
+    order_in_progress: OrderInProgress | None = None
+
+    @property
+    def has_open_order(self) -> bool:
+        """Whether an order is being carried out, or about to be."""
+        order = self.order_in_progress
+        return order is not None and order.state not in {"done", "erred", "canceled", "rejected"}
+
+
+class TeamMember(View):
+    """A person of the project that a resource belongs to."""
+
+    uuid: str
+    username: Text = ""
+    offering_user_username: str | None = None
+    offering_user_state: str | None = None
+
+
+class OfferingUser(View):
+    """A person's account at this offering.
+
+    Attributes:
+        url: names it in other requests.
+        state: None on older servers, which have none.
+    """
+
+    uuid: str
+    url: str
+    user_uuid: str
+    username: Text = ""
+    state: str | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether the account is one that belongs on a cluster."""
+        return bool(self.username) and self.state in {None, "OK"}
+
+
+class ComponentUsage(View):
+    """What Waldur has as a resource's usage of one component in one month."""
+
+    uuid: str
+    type: str
+    usage: Decimal
+    resource_uuid: str
+    billing_period: str
+
+
+class UserUsage(View):
+    """One user's part of a component usage."""
+
+    username: Text = ""
+    usage: Decimal
+    component_type: str
+    resource_uuid: str
+    component_usage: str
+
+
+class OfferingComponent(View):
+    """A component of the offering, as Waldur has it."""
+
+    uuid: str
+    type: str
+    name: Text = ""
+    measured_unit: Text = ""
+    billing_type: Text = ""
+    limit_period: str | None = None
+    limit_amount: Decimal | None = None
+
+
+class Offering(View):
+    """The offering linked to the cluster."""
+
+    uuid: str
+    name: Text = ""
+    type: Text = ""
+    state: Text = ""
+    components: tuple[OfferingComponent, ...] = ()
+
+
+class Association(View):
+    """An association as an older server mirrors it."""
+
+    uuid: str
+    username: str
+    allocation: Text = ""
