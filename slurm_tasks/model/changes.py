@@ -28,7 +28,9 @@ class AddAccount:
     def advance(self, state: Cluster) -> Cluster:
         """Return the state after it."""
         kept = {name: value for name, value in self.limits.items() if value != tres.UNLIMITED}
-        return state.with_account(Account(self.name, self.parent, self.description, kept))
+        # slurmdbd keeps the description of an account that it knows already
+        description = state.bare.get(self.name, self.description)
+        return state.with_account(Account(self.name, self.parent, description, kept))
 
 
 @dataclass(frozen=True)
@@ -162,9 +164,15 @@ class RemoveUsers:
 
 @dataclass(frozen=True)
 class RemoveAccount:
-    """Remove an account that has neither users nor accounts below it."""
+    """Remove an account that has neither users nor accounts below it.
+
+    Attributes:
+        name: the account.
+        shared: whether other clusters have it too, so that only this one's association goes.
+    """
 
     name: str
+    shared: bool = False
 
     def __str__(self) -> str:
         """Say it for a person."""

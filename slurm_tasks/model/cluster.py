@@ -37,11 +37,16 @@ class Cluster:
 
     Attributes:
         name: the cluster's name.
-        accounts: by name.
+        accounts: those with an association on this cluster, by name.
+        bare: descriptions, by name, of accounts that slurmdbd knows and this cluster doesn't: of
+            other clusters, or left without any association.
+        shared: names of accounts that other clusters have.
     """
 
     name: str
     accounts: Mapping[str, Account]
+    bare: Mapping[str, str] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()
 
     def get(self, name: str) -> Account | None:
         """Return an account, or None when the cluster has none of that name."""
@@ -65,8 +70,11 @@ class Cluster:
 
     def with_account(self, account: Account) -> "Cluster":
         """Return this state with one account added or replaced."""
-        return replace(self, accounts={**self.accounts, account.name: account})
+        bare = {name: text for name, text in self.bare.items() if name != account.name}
+        return replace(self, accounts={**self.accounts, account.name: account}, bare=bare)
 
     def without_account(self, name: str) -> "Cluster":
         """Return this state without one account."""
-        return replace(self, accounts={k: v for k, v in self.accounts.items() if k != name})
+        kept = {key: account for key, account in self.accounts.items() if key != name}
+        bare = {key: text for key, text in self.bare.items() if key != name}
+        return replace(self, accounts=kept, bare=bare)

@@ -97,9 +97,9 @@ def find(desired: Desired, state: Cluster, rules: Rules) -> Account | None:
             " backend id in Waldur"
         )
     account = state.get(name)
-    if account is None:
+    if account is None and name not in state.bare:
         return None
-    found = names.marker(account.description)
+    found = names.marker(account.description if account else state.bare[name])
     if found == (Kind.ALLOCATION, desired.resource) or (found is None and desired.backend_id):
         return account
     if desired.intent is Intent.TERMINATE and not desired.backend_id:
@@ -225,7 +225,7 @@ def _termination(account: Account, state: Cluster) -> list[Change]:
     changes.append(CancelJobs(account.name))
     if account.users:
         changes.append(RemoveUsers(tuple(sorted(account.users)), account.name))
-    return [*changes, RemoveAccount(account.name)]
+    return [*changes, RemoveAccount(account.name, account.name in state.shared)]
 
 
 def _emptied(account: Account | None, desired: Desired, state: Cluster) -> Iterator[Change]:
@@ -238,7 +238,7 @@ def _emptied(account: Account | None, desired: Desired, state: Cluster) -> Itera
         for candidate in state.marked(kind, owner.uuid):
             if not candidate.users and {c.name for c in state.children(candidate.name)} <= gone:
                 gone.add(candidate.name)
-                yield RemoveAccount(candidate.name)
+                yield RemoveAccount(candidate.name, candidate.name in state.shared)
 
 
 def with_defaults_moved(

@@ -48,7 +48,7 @@ class SlurmCluster:
 
     def read(self) -> Cluster:
         """Read all accounts with their users and limits: one command, whatever their number."""
-        return Cluster(self.name, self.runner.read(commands.ShowAccounts(self.name)))
+        return self.runner.read(commands.ShowAccounts(self.name))
 
     def defaults(self) -> dict[str, str]:
         """Read every user's default account."""

@@ -7,13 +7,13 @@ line and check it, so that an empty listing and a failed one are never the same.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import ClassVar, Generic, TypeVar
 
 from slurm_tasks.errors import ParseError
 from slurm_tasks.model import changes, names, tres
-from slurm_tasks.model.cluster import Account
+from slurm_tasks.model.cluster import Account, Cluster
 from slurm_tasks.model.usage import JobRow, tally
 
 T_co = TypeVar("T_co", covariant=True)
@@ -104,60 +104,63 @@ def _rows(lines: Iterable[str], header: str, count: int) -> Iterator[list[str]]:
 
 
 @dataclass(frozen=True)
-class ShowAccounts(Command[dict[str, Account]]):
-    """Every account of the cluster with its parent, users and limits, in one read."""
+class ShowAccounts(Command[Cluster]):
+    """Every account with its parent, users and limits, in one read, whatever their number.
+
+    All of slurmdbd's clusters are listed: an account that another cluster has, or that has lost
+    its associations, is a name that is taken, with a description that it keeps.
+    """
 
     _FORMAT: ClassVar[str] = "cluster,account,parentname,user,grpsubmitjobs,grptresmins,description"
     _HEADER: ClassVar[str] = "Cluster|Account|ParentName|User|GrpSubmit|GrpTRESMins|Descr"
+    _COLUMNS: ClassVar[int] = 7
+    _ROW: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9_-]*\|(?:[^|]*\|){5}")
 
     def argv(self) -> list[str]:
         """Ask for the associations and the descriptions together."""
-        where = ["where", f"cluster={_cluster(self.cluster)}"]
-        return [*_SACCTMGR, "show", "account", "withassoc", *where, f"format={self._FORMAT}"]
+        _cluster(self.cluster)
+        return [*_SACCTMGR, "show", "account", "withassoc", f"format={self._FORMAT}"]
 
-    def parse(self, lines: Iterable[str]) -> dict[str, Account]:
-        """Return accounts by name.
+    def parse(self, lines: Iterable[str]) -> Cluster:
+        """Return the state of the cluster.
 
-        A line that doesn't start with the cluster's name continues a description in which
-        somebody has put a line end; ours have none.
+        Raises:
+            ParseError: a row is not understood, or the cluster isn't in slurmdbd.
         """
         accounts: dict[str, Account] = {}
         members: dict[str, set[str]] = {}
-        count = self._HEADER.count("|") + 1
-        for row in _rows(self._joined(lines), self._HEADER, count):
-            _, name, parent, user, submit, limits, description = row
-            if user:
+        elsewhere: dict[str, str] = {}
+        shared: set[str] = set()
+        for row in _rows(self._whole(lines), self._HEADER, self._COLUMNS):
+            cluster, name, parent, user, submit, limits, description = row
+            if cluster != self.cluster:
+                elsewhere[name] = description
+                shared |= {name} if cluster else set()
+            elif user:
                 members.setdefault(name, set()).add(user)
-                continue
-            try:
-                counts = tres.parse(limits)
-            except ParseError as error:
-                raise ParseError(f"account {name!r}: {error}") from error
-            accounts[name] = Account(name, parent, description, counts, blocked=submit == "0")
+            else:
+                accounts[name] = Account(
+                    name, parent, description, _limits(name, limits), blocked=submit == "0"
+                )
+        if "root" not in accounts:
+            raise ParseError(
+                f"slurmdbd lists no cluster {self.cluster!r}; correct SLURM_CLUSTER_NAME"
+            )
         for name, users in members.items():
             if name not in accounts:
-                raise ParseError(f"users {sorted(users)} are listed in {name!r}, which is not")
-            account = accounts[name]
-            accounts[name] = Account(
-                name,
-                account.parent,
-                account.description,
-                account.limits,
-                frozenset(users),
-                account.blocked,
-            )
-        if "root" not in accounts:
-            raise ParseError(f"the listing of cluster {self.cluster!r} has no root account")
-        return accounts
+                raise ParseError(f"{name!r} has users ({', '.join(users)}) and is no account")
+            accounts[name] = replace(accounts[name], users=frozenset(users))
+        bare = {name: text for name, text in elsewhere.items() if name not in accounts}
+        return Cluster(self.cluster, accounts, bare, frozenset(shared))
 
-    def _joined(self, lines: Iterable[str]) -> Iterator[str]:
-        start = f"{self.cluster}|"
+    def _whole(self, lines: Iterable[str]) -> Iterator[str]:
+        """Join rows that a line end in somebody's description has split; ours have none."""
         held: str | None = None
         for number, line in enumerate(lines):
             text = line.rstrip("\n")
             if number == 0:
                 yield text
-            elif text.startswith(start) or held is None:
+            elif held is None or self._ROW.match(text):
                 if held is not None:
                     yield held
                 held = text
@@ -165,6 +168,13 @@ class ShowAccounts(Command[dict[str, Account]]):
                 held = f"{held} {text}"
         if held is not None:
             yield held
+
+
+def _limits(account: str, text: str) -> dict[str, int]:
+    try:
+        return tres.parse(text)
+    except ParseError as error:
+        raise ParseError(f"account {account!r}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -368,11 +378,16 @@ class RemoveUsers(Write):
 class RemoveAccount(Write):
     """Remove one account."""
 
-    account: str
+    change: changes.RemoveAccount
 
     def argv(self) -> list[str]:
-        """Name the account."""
-        where = [f"name={_name(self.account)}", f"cluster={_cluster(self.cluster)}"]
+        """Name the account, and the cluster only if others have it too.
+
+        With a cluster named, SLURM removes the association and leaves the account in its list,
+        with the description that a later account of that name would get.
+        """
+        where = [f"name={_name(self.change.name)}"]
+        where += [f"cluster={_cluster(self.cluster)}"] if self.change.shared else []
         return [*_SACCTMGR, "remove", "account", "where", *where]
 
 
@@ -424,7 +439,7 @@ def for_change(change: changes.Change, cluster: str) -> list[Write]:
         case changes.RemoveUsers():
             command = RemoveUsers(cluster, change)
         case changes.RemoveAccount():
-            command = RemoveAccount(cluster, change.name)
+            command = RemoveAccount(cluster, change)
         case changes.CancelJobs():
             return [CancelJobs(cluster, change.account, user) for user in change.users or ("",)]
     return [command]
