@@ -7,7 +7,7 @@ values are measurements: Celery 5.7 with Redis and Valkey.
 
 from typing import Any
 
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from slurm_tasks.settings import Service
 
@@ -79,7 +79,8 @@ def from_settings(service: Service) -> dict[str, Any]:
 
 
 def _queue(name: str) -> Queue:
-    return Queue(name)  # type: ignore[no-untyped-call]
+    # by default both queues would hang on the default queue's exchange and get every message
+    return Queue(name, Exchange(name, type="direct"), routing_key=name)  # type: ignore[no-untyped-call]
 
 
 def routes(service: Service) -> dict[str, dict[str, str]]:

@@ -1,7 +1,5 @@
 """What the control side's flows need: Waldur, the TRES configuration, and the site's choices."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -13,7 +11,7 @@ from slurm_tasks.model import components, names, usage
 from slurm_tasks.model.components import Components
 from slurm_tasks.model.usage import Period
 from slurm_tasks.settings import Waldur as Settings
-from slurm_tasks.waldur.client import Client
+from slurm_tasks.waldur.client import Client, Generation
 from slurm_tasks.waldur.views import Resource, TeamMember
 
 log = structlog.stdlib.get_logger(__name__)
@@ -69,10 +67,13 @@ def read_components(settings: Settings) -> Components:
     return components.parse(text, str(path))
 
 
-@contextmanager
-def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Control]:
-    """Open the control side's connections, and close them afterwards."""
-    control = Control(
+def connect(settings: Settings, *, read_only: bool = False) -> Control:
+    """Make the control side from the settings; `control.waldur.close()` ends its connections.
+
+    Raises:
+        ConfigurationError: the TRES configuration is broken.
+    """
+    return Control(
         waldur=Client(settings),
         components=read_components(settings),
         zone=settings.time_zone,
@@ -80,10 +81,6 @@ def connect(settings: Settings, *, read_only: bool = False) -> Iterator[Control]
         keep_greater=settings.usage_decrease == "keep",
         read_only=read_only,
     )
-    try:
-        yield control
-    finally:
-        control.waldur.close()
 
 
 def uuid_of(text: str) -> str:
@@ -128,6 +125,8 @@ def mirror_associations(control: Control, resource: Resource, users: tuple[str, 
     Returns:
         How many were added or removed; newer servers have none.
     """
+    if control.waldur.generation is Generation.B:
+        return 0
     mirrored = control.waldur.associations(resource)
     joined, left = sorted({*users} - mirrored), sorted(mirrored - {*users})
     for username in joined:

