@@ -60,9 +60,9 @@ def _check_settings(instance: Any, **_: object) -> None:  # noqa: ANN401 - Celer
     try:
         settings.check(groups)
         if settings.Waldur in groups:
-            from slurm_tasks.sync.control import read_components
+            from slurm_tasks import tres_config
 
-            read_components(settings.load(settings.Waldur))
+            tres_config.read(settings.load(settings.Waldur))
     except ConfigurationError as error:
         stop(error)
 
@@ -73,11 +73,12 @@ def _load_components(sender: Any, **_: object) -> None:  # noqa: ANN401 - Celery
     service = settings.load(settings.Service)
     consumed = set(sender.app.amqp.queues.consume_from)
     if service.waldur_queue in consumed and service.direction != "push":
-        from slurm_tasks.tasks.components import load
-        from slurm_tasks.tasks.runtime import first_of_many
+        from slurm_tasks import broker
+        from slurm_tasks.celery_settings import COMPONENTS_LOAD
 
-        if first_of_many("components-load", seconds=30):
-            load.delay()
+        offering = settings.load(settings.Waldur).offering_uuid
+        if broker.first_of_many(app, f"components:{offering}", seconds=30):
+            app.send_task(COMPONENTS_LOAD)
 
 
 @signals.setup_logging.connect

@@ -30,6 +30,7 @@ COMPONENTS_LOAD = "slurm_tasks.components.load"
 CLUSTER_RECONCILE = "slurm_tasks.cluster.reconcile"
 CLUSTER_COLLECT = "slurm_tasks.cluster.collect"
 CLUSTER_INSPECT = "slurm_tasks.cluster.inspect"
+CLUSTER_CHECK = "slurm_tasks.cluster.check"
 
 
 def from_settings(service: Service) -> dict[str, Any]:

@@ -397,6 +397,17 @@ def _described(group: type[Group], alias: str | int) -> str:
     return next((f.description or "" for f in fields if f.alias == alias), "")
 
 
+def invalid(group: type[Group]) -> list[str]:
+    """Return what is wrong with the values that are set; what isn't set is no problem here."""
+    try:
+        group()
+    except ValidationError as error:
+        wrong = [p for p in error.errors() if p["type"] != "missing" and p["loc"]]
+        named = {str(problem["loc"][0]) for problem in wrong}
+        return [text for text in _problems(group, error) if text.split(":")[0] in named]
+    return []
+
+
 @dataclass(frozen=True)
 class Setting:
     """One setting as `slurm-tasks settings` shows it.

@@ -6,7 +6,7 @@ TRES-minutes. The conversions between the two are here, and nowhere else.
 
 from collections.abc import Iterator, Mapping
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import (
@@ -26,6 +26,8 @@ from slurm_tasks.model.messages import MAX_MINUTES
 CENT = Decimal("0.01")
 """Waldur keeps two decimals of an amount."""
 SECONDS = 60
+_DIGITS = 40
+"""Amounts with more digits, before or after the point, are nobody's; Decimal would overflow."""
 
 
 def _number(value: object) -> object:
@@ -49,7 +51,7 @@ class Component(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    limit: Annotated[Decimal | None, BeforeValidator(_number), Field(ge=0)]
+    limit: Annotated[Annotated[Decimal, Field(ge=0)] | None, BeforeValidator(_number)]
     measured_unit: str = Field(min_length=1, max_length=30)
     accounting_type: Literal["usage", "limit"]
     label: str = Field(min_length=1, max_length=150)
@@ -109,7 +111,7 @@ def _decimal(value: object) -> Decimal | None:
         number = Decimal(str(value))
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and abs(number.adjusted()) < _DIGITS else None
 
 
 def _whole(minutes: Decimal) -> bool:
@@ -133,7 +135,7 @@ def parse(text: str, source: str) -> dict[str, Component]:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the 30th of February
         mark = getattr(error, "problem_mark", None)
         where = f"{source}:{mark.line + 1}" if mark else source
         problem = getattr(error, "problem", None) or "not readable"
@@ -143,7 +145,7 @@ def parse(text: str, source: str) -> dict[str, Component]:
             f"{source}: it holds no components; `slurm-tasks components example` prints some"
         )
     lines = dict(_lines(root, ()))
-    problems = [*_duplicates(root, source), *_names(data, lines, source)]
+    problems = [*_duplicates(root, source), *_names(root, source)]
     try:
         components = _ADAPTER.validate_python({str(key): value for key, value in data.items()})
     except ValidationError as error:
@@ -172,12 +174,13 @@ def _duplicates(node: yaml.Node, source: str) -> Iterator[str]:
             yield from _duplicates(value, source)
 
 
-def _names(data: dict[Any, Any], lines: dict[tuple[str, ...], int], source: str) -> Iterator[str]:
-    for name in map(str, data):
-        if not tres.is_tres(name.lower()):
+def _names(root: yaml.MappingNode, source: str) -> Iterator[str]:
+    # as they are written: YAML takes `no` for False and 010 for 8
+    for key, _ in root.value:
+        if not tres.is_tres(str(key.value).lower()):
             yield (
-                f"{source}:{lines[(name,)]}: {name!r} is not a TRES: write its type, with the name"
-                " after a slash for gres (cpu, mem, gres/gpu, gres/gpu:a100, …)"
+                f"{source}:{key.start_mark.line + 1}: {key.value!r} is not a TRES: write its type,"
+                " with the name after a slash for gres (cpu, mem, gres/gpu, gres/gpu:a100, …)"
             )
 
 

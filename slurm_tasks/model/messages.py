@@ -49,6 +49,10 @@ Limits = dict[
 ]
 
 
+Found = dict[Annotated[str, AfterValidator(_tres)], int]
+"""Limits as the cluster has them: an administrator may have set more than MAX_MINUTES."""
+
+
 class Message(BaseModel):
     """What all messages have in common."""
 
@@ -163,7 +167,7 @@ class Outcome(Message):
     status: Status
     message: str = ""
     changes: tuple[str, ...] = ()
-    limits: Limits = {}
+    limits: Found = {}
     users: tuple[str, ...] = ()
     usage: tuple[PeriodUsage, ...] = ()
 
@@ -209,7 +213,7 @@ class AllocationState(Message):
     resource: Uuid
     account: AccountName
     present: bool
-    limits: Limits = {}
+    limits: Found = {}
     users: tuple[str, ...] = ()
     usage: tuple[PeriodUsage, ...] = ()
 

@@ -6,7 +6,7 @@ import structlog
 
 from slurm_tasks.model.components import Component
 from slurm_tasks.sync.control import Control
-from slurm_tasks.waldur.views import OfferingComponent
+from slurm_tasks.waldur.views import Offering, OfferingComponent
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -22,21 +22,31 @@ class LoadReport:
     """Components of the offering that the configuration doesn't have; they are left alone."""
 
 
-def load(control: Control) -> LoadReport:
-    """Send the configuration: create what is missing, update what differs, leave the rest alone."""
-    existing = {component.type: component for component in control.waldur.offering().components}
+def plan(control: Control, offering: Offering) -> LoadReport:
+    """Compare the offering's components with the configuration."""
+    existing = {component.type: component for component in offering.components}
     report = LoadReport(other=sorted(set(existing) - set(control.components)))
     for name, component in control.components.items():
-        body = _body(name, component)
         there = existing.get(name)
         if there is None:
-            control.waldur.create_component(body)
             report.created.append(name)
         elif _differs(there, component):
-            control.waldur.update_component({"uuid": there.uuid, **body})
             report.updated.append(name)
         else:
             report.unchanged.append(name)
+    return report
+
+
+def load(control: Control) -> LoadReport:
+    """Send the configuration: create what is missing, update what differs, leave the rest alone."""
+    offering = control.waldur.offering()
+    report = plan(control, offering)
+    uuids = {component.type: component.uuid for component in offering.components}
+    for name in report.created:
+        control.waldur.create_component(_body(name, control.components[name]))
+    for name in report.updated:
+        body = _body(name, control.components[name])
+        control.waldur.update_component({"uuid": uuids[name], **body})
     log.info(
         "components_loaded",
         created=report.created,

@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from slurm_tasks.errors import ConfigurationError, WaldurError
-from slurm_tasks.model import components, names, usage
+from slurm_tasks import tres_config
+from slurm_tasks.errors import WaldurError
+from slurm_tasks.model import names, usage
 from slurm_tasks.model.components import Components
 from slurm_tasks.model.usage import Period
 from slurm_tasks.settings import Waldur as Settings
@@ -50,23 +51,6 @@ class Control:
         return usage.previous(current, self.zone), current
 
 
-def read_components(settings: Settings) -> Components:
-    """Read the TRES configuration.
-
-    Raises:
-        ConfigurationError: it can't be read, or every problem in it with its line.
-    """
-    path = settings.tres_config_path
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"SLURM_TRES_CONFIG_PATH: {path} can't be read ({error}); `slurm-tasks components"
-            " example` prints a file to start from"
-        ) from error
-    return components.parse(text, str(path))
-
-
 def connect(settings: Settings, *, read_only: bool = False) -> Control:
     """Make the control side from the settings; `control.waldur.close()` ends its connections.
 
@@ -75,7 +59,7 @@ def connect(settings: Settings, *, read_only: bool = False) -> Control:
     """
     return Control(
         waldur=Client(settings),
-        components=read_components(settings),
+        components=tres_config.read(settings),
         zone=settings.time_zone,
         limit_owner=settings.limit_owner,
         keep_greater=settings.usage_decrease == "keep",

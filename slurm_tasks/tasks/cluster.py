@@ -3,6 +3,7 @@
 from celery import Task
 
 from slurm_tasks.celery_settings import (
+    CLUSTER_CHECK,
     CLUSTER_COLLECT,
     CLUSTER_INSPECT,
     CLUSTER_RECONCILE,
@@ -18,6 +19,7 @@ from slurm_tasks.model.messages import (
 )
 from slurm_tasks.sync import cluster as flow
 from slurm_tasks.tasks import runtime
+from slurm_tasks.tasks.headnode import headnode
 
 
 @runtime.task(CLUSTER_RECONCILE)
@@ -30,7 +32,7 @@ def reconcile(self: Task, request: ReconcileRequest) -> ReconcileReport:
     orders = any(item.order for item in request.items)
     last = self.request.retries >= self.max_retries
     try:
-        report = flow.reconcile(request, runtime.headnode())
+        report = flow.reconcile(request, headnode())
     except LockHeldError as error:
         if orders and not last:
             raise
@@ -59,7 +61,7 @@ def _deferred(request: ReconcileRequest, reason: str) -> ReconcileReport:
 def inspect(self: Task, request: ReconcileRequest) -> ReconcileReport:  # noqa: ARG001 - Celery binds it
     """Plan, and change nothing."""
     planned = request.model_copy(update={"dry_run": True})
-    return flow.reconcile(planned, runtime.headnode())
+    return flow.reconcile(planned, headnode())
 
 
 @runtime.task(CLUSTER_COLLECT)
@@ -70,7 +72,7 @@ def collect(self: Task, request: CollectRequest, dry_run: bool = False) -> list[
         The ids of the tasks that post it.
     """
     ids = []
-    for measurement in flow.collect(request, runtime.headnode()):
+    for measurement in flow.collect(request, headnode()):
         sent = self.app.send_task(
             USAGE_PUSH,
             kwargs={"measurement": measurement.dump(), "dry_run": dry_run},
@@ -78,3 +80,12 @@ def collect(self: Task, request: CollectRequest, dry_run: bool = False) -> list[
         )
         ids.append(sent.id)
     return ids
+
+
+@runtime.task(CLUSTER_CHECK, retries=0)
+def check(self: Task, tres: list[str]) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
+    """Look at the cluster for `slurm-tasks check`; reads only."""
+    from slurm_tasks.sync import check_slurm
+
+    found = check_slurm.findings(headnode(), tuple(tres))
+    return [finding.model_dump(mode="json") for finding in found]

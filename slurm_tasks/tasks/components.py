@@ -12,5 +12,6 @@ def load(self: Task) -> dict[str, list[str]]:  # noqa: ARG001 - Celery binds it
     from dataclasses import asdict
 
     from slurm_tasks.sync import components as flow
+    from slurm_tasks.tasks.control import control
 
-    return asdict(flow.load(runtime.control()))
+    return asdict(flow.load(control()))

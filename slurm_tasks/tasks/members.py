@@ -11,8 +11,9 @@ from slurm_tasks.tasks import cluster, runtime
 def sync(self: Task) -> dict[str, int]:
     """Synchronise the users of every allocation."""
     from slurm_tasks.sync import members as flow
+    from slurm_tasks.tasks.control import control
 
-    request = flow.request(runtime.control())
+    request = flow.request(control())
     if not request.items:
         return {}
     expires = runtime.message_lifetime()
@@ -33,8 +34,9 @@ def plan(
 ) -> ReconcileReport:
     """Plan everything for all of the offering's resources, and carry it out if asked to."""
     from slurm_tasks.sync import members as flow
+    from slurm_tasks.tasks.control import control
 
-    request = flow.request(runtime.control(), intent=Intent.UPDATE, dry_run=not apply)
+    request = flow.request(control(), intent=Intent.UPDATE, dry_run=not apply)
     request = request.model_copy(update={"allow_removals": allow_removals})
     step = cluster.reconcile if apply else cluster.inspect
     return runtime.hand_over(self, step.s(request.dump()).set(expires=runtime.message_lifetime()))
@@ -44,5 +46,6 @@ def plan(
 def push(self: Task, report: ReconcileReport) -> dict[str, int]:  # noqa: ARG001 - Celery binds it
     """Mirror the users in Waldur, where it has associations."""
     from slurm_tasks.sync import members as flow
+    from slurm_tasks.tasks.control import control
 
-    return flow.push(runtime.control(), report)
+    return flow.push(control(), report)

@@ -15,6 +15,7 @@ def sync(self: Task) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
         The orders, with the id of the task that carries each out.
     """
     from slurm_tasks.sync import orders as flow
+    from slurm_tasks.tasks.control import control
 
     return [
         {
@@ -23,7 +24,7 @@ def sync(self: Task) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
             "name": order.resource_name,
             "task": process.apply_async((order.uuid,), expires=runtime.message_lifetime()).id,
         }
-        for order in flow.waiting(runtime.control())
+        for order in flow.waiting(control())
     ]
 
 
@@ -31,12 +32,13 @@ def sync(self: Task) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
 def process(self: Task, order: str) -> dict[str, str]:
     """Take up one order; its task's result is what became of it in the end."""
     from slurm_tasks.sync import orders as flow
+    from slurm_tasks.tasks.control import control
 
-    control = runtime.control()
-    desired = flow.prepare(control, order)
+    side = control()
+    desired = flow.prepare(side, order)
     if isinstance(desired, str):
         return {"order": order, "result": desired}
-    request = ReconcileRequest(items=(desired,), dry_run=control.read_only)
+    request = ReconcileRequest(items=(desired,), dry_run=side.read_only)
     expires = runtime.message_lifetime()
     return runtime.hand_over(
         self,
@@ -51,6 +53,7 @@ def process(self: Task, order: str) -> dict[str, str]:
 def complete(self: Task, report: ReconcileReport) -> dict[str, str]:  # noqa: ARG001 - Celery binds it
     """Tell Waldur what became of an order."""
     from slurm_tasks.sync import orders as flow
+    from slurm_tasks.tasks.control import control
 
     (outcome,) = report.outcomes
-    return {"order": str(outcome.order), "result": flow.complete(runtime.control(), outcome)}
+    return {"order": str(outcome.order), "result": flow.complete(control(), outcome)}

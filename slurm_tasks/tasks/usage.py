@@ -22,10 +22,11 @@ def report(
     """
     from slurm_tasks.model.usage import month
     from slurm_tasks.sync import usage as flow
+    from slurm_tasks.tasks.control import control
 
-    control = runtime.control()
-    periods = tuple(month(text, control.zone) for text in months or ())
-    request = flow.request(control, periods)
+    side = control()
+    periods = tuple(month(text, side.zone) for text in months or ())
+    request = flow.request(side, periods)
     if not request.accounts:
         return []
     return runtime.hand_over(
@@ -42,5 +43,6 @@ def push(
 ) -> dict[str, Any]:
     """Post what differs: usage, limits, associations."""
     from slurm_tasks.sync import usage as flow
+    from slurm_tasks.tasks.control import control
 
-    return flow.push(runtime.control(), measurement, dry_run=dry_run).summary()
+    return flow.push(control(), measurement, dry_run=dry_run).summary()

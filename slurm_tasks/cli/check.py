@@ -1,0 +1,117 @@
+"""`slurm-tasks check`: is everything in place, and if not, what to do."""
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from slurm_tasks.cli import common
+
+if TYPE_CHECKING:
+    from slurm_tasks.model.findings import Finding
+
+_MARKS = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "failed": ("FAIL", "red")}
+
+
+@click.command()
+@common.local
+@common.patience
+@common.as_json
+@common.reports_errors
+def check(local: bool, timeout: int, as_json: bool) -> None:
+    """Check settings, broker, workers, Waldur, offering, SLURM, default account and TRES.
+
+    Reads only. SLURM is looked at by the head node's worker, or with --local from here. Exits
+    with 1 when something doesn't work, each line saying what to do.
+    """
+    from slurm_tasks.model.findings import Verdict
+
+    found = []
+    for finding in _findings(local, timeout):
+        found.append(finding)
+        if not as_json:
+            mark, colour = _MARKS[finding.verdict]
+            click.secho(f"{mark:5}", fg=colour, nl=False)
+            click.echo(f"{finding.what}: {finding.message}")
+    if as_json:
+        common.print_json([finding.model_dump(mode="json") for finding in found])
+    failures = [finding for finding in found if finding.verdict is Verdict.FAILED]
+    common.end(common.FAILED if failures else 0)
+
+
+def _findings(local: bool, timeout: int) -> Iterator["Finding"]:
+    from slurm_tasks import settings
+    from slurm_tasks.errors import ConfigurationError
+    from slurm_tasks.model.findings import failed, ok
+
+    groups: list[type[settings.Group]] = [settings.Service, settings.Waldur]
+    groups += [settings.Slurm] if local else []
+    sound = True
+    for group in groups:
+        try:
+            settings.load(group)
+            yield ok("settings", f"{group.title}: valid")
+        except ConfigurationError as error:
+            sound = False
+            yield from (failed("settings", problem) for problem in error.problems)
+    if not sound:
+        return
+    common.quiet_logs()
+    consumers = yield from _broker()
+    tres: tuple[str, ...] = ()
+    try:
+        control = common.local_control()
+        tres = tuple(control.components)
+    except ConfigurationError as error:
+        yield from (failed("TRES configuration", problem) for problem in error.problems)
+    else:
+        from slurm_tasks.sync import check_waldur
+
+        yield from check_waldur.findings(control)
+    if local:
+        from slurm_tasks.sync import check_slurm
+
+        yield from check_slurm.findings(common.local_headnode(), tres)
+    elif settings.load(settings.Service).headnode_queue in consumers:
+        yield from _slurm_by_queue(tres, timeout)
+    else:
+        yield failed("SLURM", "not looked at: no head-node worker runs (or check with --local)")
+
+
+def _broker() -> Generator["Finding", None, frozenset[str]]:
+    """Look at the broker and at who consumes its queues; returns the queues that have workers."""
+    from slurm_tasks import settings
+    from slurm_tasks.app import app
+    from slurm_tasks.model.findings import failed, ok
+
+    service = settings.load(settings.Service)
+    where = settings.mask_url(service.broker_url.get_secret_value())
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=5)
+    except Exception as error:  # noqa: BLE001 - whatever the driver raises, it can't be reached
+        yield failed("broker", f"{where} can't be reached ({error}); see CELERY_BROKER_URL")
+        return frozenset()
+    yield ok("broker", where)
+    answers = app.control.inspect(timeout=2).active_queues() or {}
+    consumed: dict[str, list[str]] = {}
+    for worker, queues in answers.items():
+        for queue in queues:
+            consumed.setdefault(queue["name"], []).append(worker)
+    for queue in (service.waldur_queue, service.headnode_queue):
+        if queue in consumed:
+            yield ok("workers", f"queue {queue!r}: {', '.join(sorted(consumed[queue]))}")
+        else:
+            yield failed(
+                "workers",
+                f"queue {queue!r} has none; start one: celery -A slurm_tasks worker -Q {queue}",
+            )
+    return frozenset(consumed)
+
+
+def _slurm_by_queue(tres: tuple[str, ...], timeout: int) -> Iterator["Finding"]:
+    from slurm_tasks import celery_settings as names
+    from slurm_tasks.model.findings import Finding
+
+    rows = common.run(names.CLUSTER_CHECK, "looking at SLURM", timeout, list(tres))
+    yield from (Finding.model_validate(row) for row in rows)

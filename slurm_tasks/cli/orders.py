@@ -1,0 +1,114 @@
+"""`slurm-tasks orders …`: the orders that wait, and carrying them out by hand."""
+
+from typing import Any
+
+import click
+
+from slurm_tasks.cli import common
+
+
+@click.group()
+def orders() -> None:
+    """List orders and carry them out."""
+
+
+@orders.command(name="list")
+@common.as_json
+@common.reports_errors
+def list_(as_json: bool) -> None:
+    """Print the orders that wait for this service, oldest first (asks Waldur directly)."""
+    from slurm_tasks.sync import orders as flow
+
+    found = flow.waiting(common.local_control())
+    if as_json:
+        common.print_json([order.model_dump(mode="json") for order in found])
+        return
+    if not found:
+        click.echo("no orders wait")
+        return
+    common.print_table(
+        ["order", "type", "state", "allocation", "project", "customer", "limits"],
+        [
+            (
+                order.uuid,
+                order.type,
+                order.state,
+                order.resource_name,
+                order.project_name,
+                order.customer_name,
+                ", ".join(f"{name}={value}" for name, value in order.limits.items()),
+            )
+            for order in found
+        ],
+    )
+
+
+@orders.command()
+@common.local
+@common.patience
+@common.as_json
+@common.reports_errors
+def sync(local: bool, timeout: int, as_json: bool) -> None:
+    """Carry out all orders that wait, and print what became of each."""
+    from slurm_tasks import celery_settings as names
+
+    if local:
+        from slurm_tasks.sync import orders as flow
+
+        uuids = [order.uuid for order in flow.waiting(common.local_control())]
+        results = [_locally(uuid) for uuid in uuids]
+    else:
+        started = common.run(names.ORDERS_SYNC, "looking for orders", timeout)
+        results = [
+            common.wait(common.result_of(row["task"]), f"{row['type']} {row['name']}", timeout)
+            for row in started
+        ]
+    _show(results, as_json)
+
+
+@orders.command()
+@click.argument("uuid")
+@common.local
+@common.patience
+@common.as_json
+@common.reports_errors
+def process(uuid: str, local: bool, timeout: int, as_json: bool) -> None:
+    """Carry out one order, by its UUID."""
+    from slurm_tasks import celery_settings as names
+    from slurm_tasks.model.names import fold_uuid
+
+    try:
+        uuid = fold_uuid(uuid)
+    except ValueError as error:
+        common.fail(error, common.MISCONFIGURED)
+    if local:
+        result = _locally(uuid)
+    else:
+        result = common.run(names.ORDERS_PROCESS, f"order {uuid}", timeout, uuid)
+    _show([result], as_json)
+
+
+def _locally(uuid: str) -> dict[str, str]:
+    from slurm_tasks.model.messages import ReconcileRequest
+    from slurm_tasks.sync import cluster
+    from slurm_tasks.sync import orders as flow
+
+    control = common.local_control()
+    desired = flow.prepare(control, uuid)
+    if isinstance(desired, str):
+        return {"order": uuid, "result": desired}
+    request = ReconcileRequest(items=(desired,), dry_run=control.read_only)
+    (outcome,) = cluster.reconcile(request, common.local_headnode()).outcomes
+    return {"order": uuid, "result": flow.complete(control, outcome)}
+
+
+def _show(results: list[dict[str, Any]], as_json: bool) -> None:
+    """Print what became of orders; exits with 1 unless all are done."""
+    if as_json:
+        common.print_json(results)
+    elif not results:
+        click.echo("no orders wait")
+    else:
+        common.print_table(["order", "result"], [(row["order"], row["result"]) for row in results])
+    open_ended = [row for row in results if not row["result"].startswith(("done", "the order is"))]
+    common.end(common.FAILED if open_ended else 0)

@@ -1,0 +1,48 @@
+"""The control side's part of `slurm-tasks check`: reads only."""
+
+from collections.abc import Iterator
+
+from slurm_tasks.errors import SlurmTasksError
+from slurm_tasks.model.findings import Finding, failed, ok, warning
+from slurm_tasks.sync import components
+from slurm_tasks.sync.control import Control
+from slurm_tasks.waldur.client import Generation
+from slurm_tasks.waldur.views import OFFERING_TYPE
+
+WALDUR, OFFERING, COMPONENTS, ORDERS = "Waldur", "offering", "components", "orders"
+
+
+def findings(control: Control) -> Iterator[Finding]:
+    """Look at Waldur: reachable, token, offering, components, rights, waiting orders."""
+    try:
+        user = control.waldur.username()
+        generation = control.waldur.generation
+    except SlurmTasksError as error:
+        yield failed(WALDUR, f"{error}. Check WALDUR_API_URL, WALDUR_API_TOKEN")
+        return
+    older = ", an older server (marketplace-slurm-remote)" if generation is Generation.A else ""
+    yield ok(WALDUR, f"logged in as {user}{older}")
+    try:
+        offering = control.waldur.offering()
+    except SlurmTasksError as error:
+        yield failed(OFFERING, f"{error}. Check WALDUR_OFFERING_UUID and whose token it is")
+        return
+    if offering.type and offering.type != OFFERING_TYPE:
+        yield failed(OFFERING, f"{offering.name!r} is of type {offering.type}, not {OFFERING_TYPE}")
+    else:
+        yield ok(OFFERING, f"{offering.name!r}, {offering.state or 'state unknown'}")
+    planned = components.plan(control, offering)
+    if planned.created or planned.updated:
+        differing = ", ".join([*planned.created, *planned.updated])
+        yield warning(
+            COMPONENTS,
+            f"not yet as in the TRES configuration: {differing}; run `slurm-tasks components load`",
+        )
+    else:
+        yield ok(COMPONENTS, f"{len(planned.unchanged)} as in the TRES configuration")
+    try:
+        waiting = control.waldur.orders()
+    except SlurmTasksError as error:
+        yield failed(ORDERS, f"{error}. The token must be that of a service provider's owner")
+    else:
+        yield ok(ORDERS, f"{len(waiting)} waiting")

@@ -1,0 +1,77 @@
+"""The head node's side that a worker's process keeps between tasks, and the writer's lock."""
+
+import functools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.exceptions import RedisError
+from redis.lock import Lock
+
+from slurm_tasks import broker, settings
+from slurm_tasks.app import app
+from slurm_tasks.errors import TransientError
+from slurm_tasks.model.plan import Rules
+from slurm_tasks.slurm import lock
+from slurm_tasks.slurm.cluster import SlurmCluster
+from slurm_tasks.slurm.runner import Runner
+from slurm_tasks.sync.cluster import HeadNode
+
+LOCK_MARGIN = 60
+"""Seconds that the lock in Redis outlives two commands: reads between writes don't extend it."""
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@functools.cache
+def headnode() -> HeadNode:
+    """Return this process's head node, made at the first task."""
+    return make_headnode()
+
+
+def make_headnode() -> HeadNode:
+    """Make the head node's side from the settings."""
+    slurm = settings.load(settings.Slurm)
+    cluster = SlurmCluster(_runner(slurm), slurm.cluster)
+    return HeadNode(
+        cluster=cluster,
+        lock=lambda: writer_lock(cluster.name, slurm),
+        rules=Rules(slurm.prefixes, slurm.default_account, slurm.user_default),
+        read_only=settings.load(settings.Service).read_only,
+        homes=slurm.homedirs,
+    )
+
+
+def _runner(slurm: settings.Slurm) -> Runner:
+    """Make the runner; commands see this environment and nothing of the worker's."""
+    environment = {"LC_ALL": "C", "TZ": "UTC"}
+    environment |= {"SLURM_CONF": slurm.conf} if slurm.conf else {}
+    outside = {"PATH": PATH, "HOME": os.environ.get("HOME", "/")}
+    if slurm.deployment == "native":
+        return Runner(slurm.bin_dir, slurm.timeout, environment=environment | outside)
+    inside = [f"--env={name}={value}" for name, value in environment.items()]
+    outside |= {
+        k: v for k, v in os.environ.items() if k.startswith("DOCKER_") and k != "DOCKER_PATH"
+    }
+    docker = (str(slurm.docker), "exec", *inside, str(slurm.container))
+    return Runner(slurm.bin_dir, slurm.timeout, docker, outside)
+
+
+@contextmanager
+def writer_lock(cluster: str, slurm: settings.Slurm) -> Iterator[lock.Writer]:
+    """Take the writer's lock of a cluster, on this host and at the broker.
+
+    It is the cluster's, not the offering's: its key has no prefix.
+
+    Raises:
+        LockHeldError: somebody else writes at the moment.
+        TransientError: the broker is away, and the lock with it.
+    """
+    name = f"waldur-slurm-tasks-{cluster}"
+    seconds = 2 * slurm.timeout + LOCK_MARGIN
+    with broker.connected(app) as client:
+        shared = Lock(client, f"{name}:writer", timeout=seconds, thread_local=False)
+        try:
+            with lock.writer(slurm.lock_dir / f"{name}.lock", shared) as writer:
+                yield writer
+        except RedisError as error:
+            raise TransientError(f"the broker is away, and the lock with it: {error}") from error
