@@ -7,8 +7,8 @@ from typing import Any
 
 import structlog
 
-from slurm_tasks import __version__
 from slurm_tasks.settings import Service
+from slurm_tasks.version import __version__
 
 
 def configure_logging(service: Service) -> None:

@@ -2,7 +2,6 @@
 
 import click
 
-from slurm_tasks import __version__
 from slurm_tasks.cli.check import check
 from slurm_tasks.cli.components import components
 from slurm_tasks.cli.demo import demo
@@ -11,6 +10,7 @@ from slurm_tasks.cli.orders import orders
 from slurm_tasks.cli.plan import apply, plan
 from slurm_tasks.cli.settings import settings
 from slurm_tasks.cli.usage import usage
+from slurm_tasks.version import __version__
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

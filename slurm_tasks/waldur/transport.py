@@ -18,9 +18,9 @@ import stamina
 import structlog
 from waldur_api_client import AuthenticatedClient
 
-from slurm_tasks import __version__
 from slurm_tasks.errors import WaldurError, WaldurRefusedError
 from slurm_tasks.settings import Waldur as Settings
+from slurm_tasks.version import __version__
 
 log = structlog.stdlib.get_logger(__name__)
 
