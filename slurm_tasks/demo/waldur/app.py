@@ -1,0 +1,120 @@
+"""The web application: finds the endpoint, knows the person, and answers in Waldur's way."""
+
+import json
+from collections.abc import Iterable
+from threading import RLock
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request as WebRequest
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import compile_path
+
+from slurm_tasks.demo.waldur import (
+    api_offerings,
+    api_orders,
+    api_people,
+    api_resources,
+    api_slurm,
+    api_usages,
+)
+from slurm_tasks.demo.waldur.calls import Answer, Call, Endpoint
+from slurm_tasks.demo.waldur.database import Database
+from slurm_tasks.demo.waldur.refusals import RefusedError, route_missing
+from slurm_tasks.demo.waldur.values import User
+
+BASE = "/api/"
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *api_orders.ENDPOINTS,
+    *api_resources.ENDPOINTS,
+    *api_slurm.ENDPOINTS,
+    *api_usages.ENDPOINTS,
+    *api_people.ENDPOINTS,
+    *api_offerings.ENDPOINTS,
+)
+
+
+class Api:
+    """Answers requests out of a database, one at a time."""
+
+    def __init__(self, db: Database, lock: RLock) -> None:
+        self._db = db
+        self._lock = lock
+        self._routes = [
+            (compile_path(BASE + endpoint.path)[0], endpoint)
+            for endpoint in _of_generation(ENDPOINTS, db.generation)
+        ]
+
+    async def answer(self, request: WebRequest) -> Response:
+        """Answer a request, or redirect one that lacks the trailing slash."""
+        path = request.url.path
+        if not path.endswith("/") and self._find(path + "/") is not None:
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(path + "/" + query, status_code=301)
+        raw = await request.body()
+        found = self._find(path)
+        headers: dict[str, str] = {}
+        if found is not None:
+            headers["Allow"] = found[0].allow
+        with self._lock:
+            self._db.run_due_jobs()
+            try:
+                answer = self._answer(request, raw, found)
+            except RefusedError as refusal:
+                html = isinstance(refusal.body, str)
+                answer = Answer(refusal.status, refusal.body, html=html)
+            return _response(answer, headers)
+
+    def _answer(
+        self, request: WebRequest, raw: bytes, found: tuple[Endpoint, str] | None
+    ) -> Answer:
+        if found is None:
+            raise route_missing()
+        endpoint, uuid = found
+        # As in Django REST framework, who asks is looked at before what is asked.
+        user = self._user(request.headers.get("Authorization", ""))
+        handler = endpoint.handlers.get(request.method)
+        if handler is None:
+            raise RefusedError(405, {"detail": f'Method "{request.method}" not allowed.'})
+        call = Call(
+            db=self._db,
+            user=user,
+            path=request.url.path,
+            query=tuple(parse_qsl(request.url.query, keep_blank_values=True)),
+            uuid=uuid,
+            content_type=request.headers.get("Content-Type", ""),
+            user_agent=request.headers.get("User-Agent", ""),
+            raw=raw,
+        )
+        return handler(call)
+
+    def _find(self, path: str) -> tuple[Endpoint, str] | None:
+        for pattern, endpoint in self._routes:
+            match = pattern.match(path)
+            if match is not None:
+                return endpoint, match.groupdict().get("uuid", "")
+        return None
+
+    def _user(self, authorization: str) -> User:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "token" or not token:
+            detail = "Authentication credentials were not provided."
+            raise RefusedError(401, {"detail": detail})
+        user = self._db.user_of_token(token.strip())
+        if user is None:
+            raise RefusedError(401, {"detail": "Invalid token."})
+        return user
+
+
+def _of_generation(endpoints: Iterable[Endpoint], generation: str) -> list[Endpoint]:
+    return [endpoint for endpoint in endpoints if generation in endpoint.generations]
+
+
+def _response(answer: Answer, headers: dict[str, str]) -> Response:
+    headers = headers | dict(answer.headers)
+    if answer.html:
+        return Response(answer.body, answer.status, headers, "text/html; charset=utf-8")
+    if answer.body is None:
+        return Response(b"", answer.status, headers)
+    body = json.dumps(answer.body, ensure_ascii=False).encode()
+    return Response(body, answer.status, headers, "application/json")

@@ -1,0 +1,326 @@
+"""The life of an order: who may move it from which state, and what that does to the resource."""
+
+from datetime import datetime
+
+from slurm_tasks.demo.waldur import allocations
+from slurm_tasks.demo.waldur.database import Database
+from slurm_tasks.demo.waldur.offering_users import make_offering_users
+from slurm_tasks.demo.waldur.records import (
+    Order,
+    OrderState,
+    OrderType,
+    PlanPeriod,
+    Resource,
+    ResourceState,
+)
+from slurm_tasks.demo.waldur.refusals import bad_state, invalid_list, server_error
+from slurm_tasks.demo.waldur.values import Json, User, new_uuid
+
+_IN_PROGRESS = {
+    OrderType.CREATE: ResourceState.CREATING,
+    OrderType.UPDATE: ResourceState.UPDATING,
+    OrderType.TERMINATE: ResourceState.TERMINATING,
+    OrderType.RESTORE: ResourceState.CREATING,
+}
+
+
+def place(
+    db: Database,
+    type_: OrderType,
+    resource: Resource,
+    *,
+    created_by: User,
+    state: OrderState,
+    limits: Json,
+    attributes: Json,
+) -> Order:
+    """Place an order; one that starts in pending-provider counts as approved by its author."""
+    now = db.now()
+    order = Order(
+        uuid=new_uuid(),
+        type=type_,
+        state=state,
+        resource=resource,
+        limits=dict(limits),
+        attributes=attributes,
+        created=now,
+        modified=now,
+        created_by=created_by,
+    )
+    if state == OrderState.PENDING_PROVIDER:
+        _review_by_consumer(order, created_by, now)
+    db.add_order(order)
+    return order
+
+
+def place_create(
+    db: Database,
+    *,
+    project_uuid: str,
+    attributes: Json,
+    limits: Json,
+    created_by: User,
+    state: OrderState,
+) -> Order:
+    """Place a Create order together with the resource that it is to become."""
+    check_limits(db, limits)
+    now = db.now()
+    resource = Resource(
+        uuid=new_uuid(),
+        name=str(attributes["name"]),
+        project_uuid=project_uuid,
+        created=now,
+        modified=now,
+        limits=dict(limits),
+        attributes=attributes,
+    )
+    db.resources[resource.uuid] = resource
+    return place(
+        db,
+        OrderType.CREATE,
+        resource,
+        created_by=created_by,
+        state=state,
+        limits=limits,
+        attributes=attributes,
+    )
+
+
+def place_update(
+    db: Database, resource: Resource, limits: Json, *, created_by: User, state: OrderState
+) -> Order:
+    """Place an Update order.
+
+    Raises:
+        RefusedError: 400 while another order is on its way, or where nothing would change.
+    """
+    _refuse_second(db, resource)
+    if limits == resource.limits:
+        raise invalid_list(
+            "Impossible to create update orders with limits set to exactly the same."
+        )
+    check_limits(db, limits)
+    return place(
+        db,
+        OrderType.UPDATE,
+        resource,
+        created_by=created_by,
+        state=state,
+        limits=limits,
+        attributes={"old_limits": dict(resource.limits)},
+    )
+
+
+def place_terminate(
+    db: Database, resource: Resource, attributes: Json, *, created_by: User, state: OrderState
+) -> Order:
+    """Place a Terminate order.
+
+    Raises:
+        RefusedError: 400 while another order is on its way, 409 for a resource that is none.
+    """
+    _refuse_second(db, resource)
+    if resource.state not in (ResourceState.OK, ResourceState.ERRED):
+        raise bad_state(ResourceState.OK, ResourceState.ERRED)
+    return place(
+        db,
+        OrderType.TERMINATE,
+        resource,
+        created_by=created_by,
+        state=state,
+        limits={},
+        attributes=attributes,
+    )
+
+
+def place_restore(
+    db: Database, resource: Resource, *, created_by: User, state: OrderState
+) -> Order:
+    """Place a Restore order of a terminated resource.
+
+    Raises:
+        RefusedError: 409 for a resource that is not terminated.
+    """
+    if resource.state != ResourceState.TERMINATED:
+        raise bad_state(ResourceState.TERMINATED)
+    _refuse_second(db, resource)
+    return place(
+        db,
+        OrderType.RESTORE,
+        resource,
+        created_by=created_by,
+        state=state,
+        limits=resource.limits,
+        attributes=dict(resource.attributes),
+    )
+
+
+def check_limits(db: Database, limits: Json) -> None:
+    """Refuse a limit above the component's maximum.
+
+    Raises:
+        RefusedError: 400, with a bare list as its body.
+    """
+    for type_, limit in limits.items():
+        component = db.component(type_)
+        maximum = component.spec.max_value if component else None
+        if maximum is not None and limit > maximum:
+            raise invalid_list(f"The limit {limit} value cannot be more than {maximum}.")
+
+
+def approve_by_consumer(db: Database, order: Order, user: User) -> None:
+    """Move an order from pending-consumer to pending-provider."""
+    _require(order, OrderState.PENDING_CONSUMER)
+    _review_by_consumer(order, user, db.now())
+    _move(db, order, OrderState.PENDING_PROVIDER)
+
+
+def approve_by_provider(db: Database, order: Order, user: User) -> None:
+    """Start an order; the resource follows when the server's Celery gets to it."""
+    _require(order, OrderState.PENDING_PROVIDER)
+    order.provider_reviewed_by = user
+    order.provider_reviewed_at = db.now()
+    _move(db, order, OrderState.EXECUTING)
+    db.schedule(lambda: _process(db, order))
+
+
+def reject_by_provider(db: Database, order: Order, user: User) -> None:
+    """Refuse an order; a resource that was never made is terminated with it."""
+    _require(order, OrderState.PENDING_PROVIDER)
+    order.provider_reviewed_by = user
+    order.provider_reviewed_at = db.now()
+    _move(db, order, OrderState.REJECTED)
+    if order.type == OrderType.CREATE:
+        _set_resource(db, order.resource, ResourceState.TERMINATED)
+
+
+def set_executing(db: Database, order: Order) -> None:
+    """Move an order to executing without its processing: no Allocation is ever made here."""
+    _require(order, OrderState.ERRED, OrderState.PENDING_CONSUMER, OrderState.PENDING_PROVIDER)
+    _move(db, order, OrderState.EXECUTING)
+
+
+def set_done(db: Database, order: Order) -> None:
+    """Complete an order: only now the resource gets the limits that were ordered."""
+    _require(order, OrderState.EXECUTING)
+    _move(db, order, OrderState.DONE)
+    order.completed_at = db.now()
+    resource = order.resource
+    if order.type == OrderType.TERMINATE:
+        _set_resource(db, resource, ResourceState.TERMINATED)
+        _close_plan_period(db, resource)
+        return
+    resource.limits = dict(order.limits)
+    resource.error_message = resource.error_traceback = ""
+    _set_resource(db, resource, ResourceState.OK)
+    if order.type in (OrderType.CREATE, OrderType.RESTORE):
+        _open_plan_period(db, resource)
+        make_offering_users(db, resource)
+
+
+def set_erred(db: Database, order: Order, body: Json) -> None:
+    """Fail an order; GEN-A checks neither the state it was in nor the body.
+
+    Raises:
+        RefusedError: on GEN-A 500 without both fields; on GEN-B 409 for an order that is over.
+    """
+    if db.generation == "a":
+        if "error_message" not in body or "error_traceback" not in body:
+            raise server_error()
+    else:
+        _require(order, OrderState.EXECUTING, OrderState.PENDING_PROVIDER, OrderState.ERRED)
+    order.error_message = str(body.get("error_message", ""))
+    order.error_traceback = str(body.get("error_traceback", ""))
+    # On GEN-A only an executing order changes its state, the text and the resource always do.
+    if order.state == OrderState.EXECUTING or db.generation == "b":
+        _move(db, order, OrderState.ERRED)
+    _fail_resource(db, order)
+
+
+def set_allocation_state(db: Database, resource: Resource, name: object) -> None:
+    """Move GEN-A's Allocation, and the resource and its order where they follow by themselves."""
+    before = allocations.set_state(db, resource, name)
+    after = allocations.allocation_of(resource).state
+    outcome = allocations.completes(before, after)
+    if outcome is None:
+        return
+    order = db.active_order(resource)
+    executing = order is not None and order.state == OrderState.EXECUTING
+    if outcome == OrderState.DONE:
+        if order is not None and executing:
+            set_done(db, order)
+        _set_resource(db, resource, ResourceState.OK)
+    else:
+        if order is not None and executing:
+            _move(db, order, OrderState.ERRED)
+        _set_resource(db, resource, ResourceState.ERRED)
+
+
+def _process(db: Database, order: Order) -> None:
+    """Do what the server's `process_order` does after an approval.
+
+    The order may be over by then: the Allocation follows all the same (and drifts), the
+    resource does not.
+    """
+    resource = order.resource
+    if db.generation == "a":
+        try:
+            _process_allocation(db, order)
+        except allocations.UpdateImpossibleError as error:
+            if order.state == OrderState.EXECUTING:
+                order.error_message = str(error)
+                _move(db, order, OrderState.ERRED)
+            return
+    if order.state == OrderState.EXECUTING:
+        _set_resource(db, resource, _IN_PROGRESS[order.type])
+
+
+def _process_allocation(db: Database, order: Order) -> None:
+    if order.type == OrderType.CREATE:
+        allocations.create(db, order.resource)
+    elif order.type == OrderType.UPDATE:
+        allocations.schedule_update(db, order.resource)
+
+
+def _fail_resource(db: Database, order: Order) -> None:
+    """Give the resource the state that follows a failed order."""
+    if order.type != OrderType.TERMINATE:
+        _set_resource(db, order.resource, ResourceState.ERRED)
+    elif order.resource.state == ResourceState.TERMINATING:
+        _set_resource(db, order.resource, ResourceState.OK)
+
+
+def _require(order: Order, *states: OrderState) -> None:
+    if order.state not in states:
+        raise bad_state(*states)
+
+
+def _refuse_second(db: Database, resource: Resource) -> None:
+    if db.active_order(resource) is not None:
+        raise invalid_list("Pending order for resource already exists.")
+
+
+def _review_by_consumer(order: Order, user: User, now: datetime) -> None:
+    order.consumer_reviewed_by = user
+    order.consumer_reviewed_at = now
+
+
+def _move(db: Database, order: Order, state: OrderState) -> None:
+    order.state = state
+    order.modified = db.now()
+
+
+def _set_resource(db: Database, resource: Resource, state: ResourceState) -> None:
+    if resource.state != state:
+        resource.state = state
+        resource.modified = db.now()
+
+
+def _open_plan_period(db: Database, resource: Resource) -> None:
+    if not any(period.end is None for period in resource.plan_periods):
+        resource.plan_periods.append(PlanPeriod(new_uuid(), resource.uuid, db.now()))
+
+
+def _close_plan_period(db: Database, resource: Resource) -> None:
+    for period in resource.plan_periods:
+        period.end = period.end or db.now()
