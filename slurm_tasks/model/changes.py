@@ -27,7 +27,7 @@ class AddAccount:
 
     def advance(self, state: Cluster) -> Cluster:
         """Return the state after it."""
-        kept = {name: value for name, value in self.limits.items() if value != tres.UNLIMITED}
+        kept = _kept(self.limits)
         # slurmdbd keeps the description of an account that it knows already
         description = state.bare.get(self.name, self.description)
         return state.with_account(Account(self.name, self.parent, description, kept))
@@ -63,8 +63,7 @@ class SetLimits:
     def advance(self, state: Cluster) -> Cluster:
         """Return the state after it."""
         account = state.accounts[self.account]
-        merged = {**account.limits, **self.limits}
-        kept = {name: value for name, value in merged.items() if value != tres.UNLIMITED}
+        kept = _kept({**account.limits, **self.limits})
         return state.with_account(replace(account, limits=kept))
 
 
@@ -195,6 +194,13 @@ Change = (
     | RemoveAccount
 )
 """Everything that the service ever changes on a cluster."""
+
+
+def _kept(limits: Mapping[str, int]) -> dict[str, int]:
+    """Return limits as the next listing shows them."""
+    return {
+        name: tres.listed(name, value) for name, value in limits.items() if value != tres.UNLIMITED
+    }
 
 
 def advance(state: Cluster, changes: "tuple[Change, ...] | list[Change]") -> Cluster:

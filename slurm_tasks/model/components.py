@@ -120,6 +120,7 @@ def _whole(minutes: Decimal) -> bool:
 
 Components = Mapping[str, Component]
 _ADAPTER = TypeAdapter(dict[str, Component])
+_STRING = "tag:yaml.org,2002:str"
 
 
 def parse(text: str, source: str) -> dict[str, Component]:
@@ -177,7 +178,7 @@ def _duplicates(node: yaml.Node, source: str) -> Iterator[str]:
 def _names(root: yaml.MappingNode, source: str) -> Iterator[str]:
     # as they are written: YAML takes `no` for False and 010 for 8
     for key, _ in root.value:
-        if not tres.is_tres(str(key.value).lower()):
+        if key.tag != _STRING or not tres.is_tres(key.value.lower()):
             yield (
                 f"{source}:{key.start_mark.line + 1}: {key.value!r} is not a TRES: write its type,"
                 " with the name after a slash for gres (cpu, mem, gres/gpu, gres/gpu:a100, …)"
@@ -232,13 +233,31 @@ def order_limits(components: Components, limits: Mapping[str, object]) -> dict[s
     return minutes
 
 
-def resource_limits(components: Components, minutes: Mapping[str, int]) -> dict[str, int]:
-    """Convert the cluster's limits to Waldur's: limit-based components only."""
+def resource_limits(
+    components: Components, minutes: Mapping[str, int], current: Mapping[str, object]
+) -> dict[str, int]:
+    """Convert the cluster's limits to Waldur's, those of limit-based components that differ.
+
+    Args:
+        components: the TRES configuration.
+        minutes: the cluster's limits as listed, TRES-minutes.
+        current: Waldur's limits. One that the cluster would list just so is no difference, even
+            if converting back and rounding gave another number.
+    """
     return {
         name: component.units(minutes[name])
         for name, component in components.items()
-        if component.accounting_type == "limit" and name in minutes
+        if component.accounting_type == "limit"
+        and name in minutes
+        and not _listed_as(name, component, current.get(name), minutes[name])
     }
+
+
+def _listed_as(name: str, component: Component, limit: object, minutes: int) -> bool:
+    try:
+        return tres.listed(name, component.minutes(name, limit)) == minutes
+    except PermanentError:
+        return False
 
 
 def amounts(components: Components, tres_seconds: Mapping[str, int]) -> dict[str, Decimal]:

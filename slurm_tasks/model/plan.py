@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from slurm_tasks.errors import PermanentError
-from slurm_tasks.model import names
+from slurm_tasks.model import names, tres
 from slurm_tasks.model.changes import (
     AddAccount,
     AddUsers,
@@ -63,7 +63,7 @@ def plan(desired: Desired, state: Cluster, removable: frozenset[str], rules: Rul
     if desired.intent is Intent.TERMINATE:
         return [
             *(_termination(account, state) if account else ()),
-            *_emptied(account, desired, state),
+            *_emptied(account, desired, state, rules),
         ]
     if account:
         return [
@@ -131,7 +131,8 @@ def _creation(desired: Desired, state: Cluster, rules: Rules) -> list[Change]:
         organization=names.owner_name(rules.prefixes, Kind.CUSTOMER, desired.customer.uuid),
         limits=limits,
     )
-    return [*changes, new, *_joiners(name, set(desired.users or ()), state, rules)]
+    changes += [new, SetBlocked(name, blocked=True)] if desired.paused else [new]
+    return [*changes, *_joiners(name, set(desired.users or ()), state, rules)]
 
 
 def _owner(
@@ -154,11 +155,13 @@ def _existing_owner(kind: Kind, owner: Owner, state: Cluster, rules: Rules) -> A
     """
     if marked := next(state.marked(kind, owner.uuid), None):
         return marked
-    account = state.get(names.owner_name(rules.prefixes, kind, owner.uuid))
-    if account and names.marker(account.description):
+    name = names.owner_name(rules.prefixes, kind, owner.uuid)
+    account = state.get(name)
+    description = account.description if account else state.bare.get(name, "")
+    if names.marker(description) not in {None, (kind, owner.uuid)}:
         raise PermanentError(
-            f"the account {account.name!r} on cluster {state.name!r} should be that of {kind}"
-            f" {owner.uuid}, but is marked as {account.description!r}; correct its description"
+            f"the account {name!r} on cluster {state.name!r} should be that of {kind}"
+            f" {owner.uuid}, but is marked as {description!r}; correct its description"
         )
     return account
 
@@ -172,7 +175,7 @@ def _project_moved(
     found = names.marker(above.description) if above else None
     if not project or not found or found[0] is not Kind.CUSTOMER:
         return []
-    if found[1] == desired.customer.uuid:
+    if found[1] == desired.customer.uuid or rules.protects(project.name):
         return []
     added, name = _owner(Kind.CUSTOMER, desired.customer, rules.root, state, rules)
     return [*([] if customer_planned else added), SetParent(project.name, name)]
@@ -183,7 +186,7 @@ def _settings(desired: Desired, account: Account) -> Iterator[Change]:
     differing = {
         name: value
         for name, value in (desired.limits or {}).items()
-        if account.limits.get(name, UNLIMITED) != value
+        if account.limits.get(name, UNLIMITED) != tres.listed(name, value)
     }
     if differing:
         yield SetLimits(account.name, differing)
@@ -228,7 +231,9 @@ def _termination(account: Account, state: Cluster) -> list[Change]:
     return [*changes, RemoveAccount(account.name, account.name in state.shared)]
 
 
-def _emptied(account: Account | None, desired: Desired, state: Cluster) -> Iterator[Change]:
+def _emptied(
+    account: Account | None, desired: Desired, state: Cluster, rules: Rules
+) -> Iterator[Change]:
     """Remove the project's and the customer's account when nothing else is below them.
 
     Found by their markers, so that a termination which was cut off before is completed.
@@ -236,7 +241,8 @@ def _emptied(account: Account | None, desired: Desired, state: Cluster) -> Itera
     gone = {account.name} if account else set()
     for kind, owner in ((Kind.PROJECT, desired.project), (Kind.CUSTOMER, desired.customer)):
         for candidate in state.marked(kind, owner.uuid):
-            if not candidate.users and {c.name for c in state.children(candidate.name)} <= gone:
+            below = {child.name for child in state.children(candidate.name)}
+            if not candidate.users and below <= gone and not rules.protects(candidate.name):
                 gone.add(candidate.name)
                 yield RemoveAccount(candidate.name, candidate.name in state.shared)
 

@@ -14,6 +14,7 @@ _TRES_NAME = re.compile(r"[a-z]+(?:/[a-z0-9_.-]+(?::[a-z0-9_.-]+)?)?")
 _VALUE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)")
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 _MEGABYTE = 2
+_KILO = 1024
 
 UNLIMITED = -1
 """`cpu=-1` takes a limit away; `cpu=0` is a real limit of zero."""
@@ -51,6 +52,21 @@ def parse(text: str) -> dict[str, int]:
             raise ParseError(f"the TRES string {text!r} is not understood at {part!r}")
         counts[name] = _count(name, value.strip())
     return counts
+
+
+def listed(name: str, value: int) -> int:
+    """Return what a listing shows of a limit: SLURM rounds some memory limits to two decimals.
+
+    It divides by 1024 while the whole part is a multiple of 512, so that 2621952 MB becomes
+    `2.50T` (measured, alike on 22.05, 24.11 and 26.05). A limit that was set so must not count
+    as different for ever.
+    """
+    if name != "mem" or value < 0:
+        return value
+    number, power = Decimal(value), 0
+    while number >= _KILO and int(number) % (_KILO // 2) == 0:
+        number, power = number / _KILO, power + 1
+    return int((round(number, 2) * _KILO**power).to_integral_value())
 
 
 def render(limits: Mapping[str, int]) -> str:

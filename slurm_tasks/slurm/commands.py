@@ -19,6 +19,7 @@ from slurm_tasks.model.usage import JobRow, tally
 T_co = TypeVar("T_co", covariant=True)
 
 _VALUE = re.compile(r"[^\x00-\x1f\x7f\"',=|\\]+")
+_SECONDS = re.compile(r"[0-9]{1,12}")
 _SACCTMGR = ("--parsable2", "--immediate")
 UNLIMITED_SUBMISSION = "-1"
 
@@ -283,7 +284,7 @@ class AccountUsage(Command[dict[str, dict[str, dict[str, int]]]]):
 
     def _jobs(self, lines: Iterable[str]) -> Iterator[JobRow]:
         for account, user, elapsed, held in _rows(lines, self._HEADER, 4):
-            if not elapsed.isdigit():
+            if not _SECONDS.fullmatch(elapsed):
                 raise ParseError(f"the elapsed time {elapsed!r} of a job in {account!r}")
             yield JobRow(account, user, int(elapsed), tres.parse(held))
 

@@ -4,14 +4,16 @@ Argument lists only, absolute paths, an explicit environment, a timeout, stdout 
 one audit line for each command.
 """
 
+import os
 import re
+import signal
 import subprocess
 import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, Any, TypeVar
@@ -19,7 +21,7 @@ from typing import IO, Any, TypeVar
 import structlog
 
 from slurm_tasks.errors import AccessDeniedError, CommandError, JobsActiveError, ParseError
-from slurm_tasks.slurm.commands import Command, Write
+from slurm_tasks.slurm.commands import CancelJobs, Command, Write
 
 T = TypeVar("T")
 log = structlog.stdlib.get_logger(__name__)
@@ -28,6 +30,8 @@ _UNCHANGED = re.compile(
     r"nothing (new )?(added|modified|deleted)|already existing|didn't affect anything",
     re.IGNORECASE,
 )
+_NO_SUCH_USER = re.compile(r"invalid user", re.IGNORECASE)
+"""scancel's word for a user whom Unix doesn't know any more; nothing of theirs runs here."""
 _JOBS_ACTIVE = re.compile(r"job\(s\) active", re.IGNORECASE)
 _DENIED = re.compile(
     r"access/permission denied|only admins|permission denied|not have permission"
@@ -153,7 +157,7 @@ def _deadline(process: "subprocess.Popen[str]", seconds: float) -> Iterator[thre
 
     def expire() -> None:
         expired.set()
-        _end(process)
+        _end_group(process)
 
     timer = threading.Timer(seconds, expire)
     timer.daemon = True
@@ -165,14 +169,26 @@ def _deadline(process: "subprocess.Popen[str]", seconds: float) -> Iterator[thre
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """End a process if it still runs: politely, then not."""
+    """End a process if it still runs."""
     if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end_group(process)
+
+
+def _end_group(process: "subprocess.Popen[str]") -> None:
+    """End a process and what it started, politely, then not.
+
+    A site's wrapper script dies first; what it started would hold the pipe that we read.
+    """
+    _signal_group(process, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE)
+    _signal_group(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal_group(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # gone, or another user's (sudo)
+        os.killpg(process.pid, number)
 
 
 def _recorded(process: "subprocess.Popen[str]", kept: deque[str]) -> Iterator[str]:
@@ -226,6 +242,8 @@ def _judge(
             raise JobsActiveError(shown, "jobs are still pending or running", code, stderr)
         if _UNCHANGED.search(said):
             return said
+        if isinstance(command, CancelJobs) and _NO_SUCH_USER.search(said):
+            return ""
     if _DENIED.search(said):
         reason = "refused: make the worker's user a SLURM administrator (sacctmgr add user …)"
         raise AccessDeniedError(shown, reason, code, said)

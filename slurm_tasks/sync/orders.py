@@ -27,7 +27,12 @@ ALLOCATION_PATIENCE = timedelta(minutes=10)
 """How long an older server may take to make its Allocation; one that was set executing by hand
 never gets one."""
 
-_INTENTS = {"Create": Intent.CREATE, "Update": Intent.UPDATE, "Terminate": Intent.TERMINATE}
+_INTENTS = {
+    "Create": Intent.CREATE,
+    "Restore": Intent.CREATE,  # the account comes back under its backend id
+    "Update": Intent.UPDATE,
+    "Terminate": Intent.TERMINATE,
+}
 
 
 def waiting(control: Control) -> list[Order]:
@@ -178,9 +183,9 @@ def _hand_over(control: Control, order: Order, resource: Resource, outcome: Outc
         _on_allocation(
             control, order, lambda: control.waldur.set_backend_id(resource, outcome.account)
         )
-    limits = components.resource_limits(control.components, dict(outcome.limits))
+    limits = components.resource_limits(control.components, outcome.limits, order.limits)
     # done makes the order's limits those of the resource; what the cluster has may still differ
-    if any(order.limits.get(name) != value for name, value in limits.items()):
+    if limits:
         control.waldur.set_limits(resource.uuid, {**order.limits, **limits})
     _done(control, order)
     if older:

@@ -306,8 +306,8 @@ def _push_limits(
         return False
     if resource.modified and resource.modified > measured_at:
         return False
-    limits = components.resource_limits(control.components, dict(allocation.limits))
-    if all(resource.limits.get(name) == value for name, value in limits.items()):
+    limits = components.resource_limits(control.components, allocation.limits, resource.limits)
+    if not limits:
         return False
     control.waldur.set_limits(resource.uuid, {**resource.limits, **limits})
     log.info("limits_pushed", account=allocation.account, **limits)

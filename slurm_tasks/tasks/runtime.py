@@ -9,6 +9,7 @@ from slurm_tasks.errors import TransientError
 
 RETRIES = 7
 BACKOFF, BACKOFF_MAX = 2, 60
+LIFETIME_MIN = 60.0
 """Seconds until a retry: 2, 4, 8, … 60: about two minutes. Longer outages are the schedule's."""
 
 
@@ -39,5 +40,8 @@ def hand_over(task: Any, signature: Any) -> NoReturn:  # noqa: ANN401 - Celery's
 
 
 def message_lifetime() -> float:
-    """Seconds after which a message about an order is stale: the schedule has sent another."""
-    return 2 * settings.load(settings.Service).orders_interval
+    """Seconds after which a message is stale: the schedule has sent others since.
+
+    Far below the visibility timeout, so that what a killed worker leaves behind never runs late.
+    """
+    return max(LIFETIME_MIN, 2 * settings.load(settings.Service).orders_interval)

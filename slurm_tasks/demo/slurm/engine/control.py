@@ -1,0 +1,45 @@
+"""`scontrol ping` and `scontrol show config`."""
+
+from __future__ import annotations
+
+import time
+
+from .replies import Reply, UnsupportedError
+from .state import Cluster
+
+VERSIONS = {"22.05": "22.05.8", "24.11": "24.11.5"}
+
+
+def version(cluster: Cluster) -> Reply:
+    """Print the version, as every tool does with --version."""
+    return Reply([f"slurm-wlm {VERSIONS[cluster.meta['release']]}"])
+
+
+def scontrol(cluster: Cluster, argv: list[str]) -> Reply:
+    """Answer for slurmctld."""
+    up = "Slurmctld(primary) at head is UP"
+    if argv == ["ping"]:
+        return Reply([up])
+    if argv != ["show", "config"]:
+        raise UnsupportedError(f"scontrol {' '.join(argv)}")
+    listed = (f"{kind}/{name}" if name else kind for kind, name in _tres(cluster))
+    settings = {
+        "AccountingStorageEnforce": "associations,limits,qos",
+        "AccountingStorageHost": "localhost",
+        "AccountingStorageTRES": ",".join(listed),
+        "AccountingStorageType": "accounting_storage/slurmdbd",
+        "ClusterName": cluster.name,
+        "GresTypes": "gpu",
+        "KillWait": f"{cluster.meta['kill_wait']} sec",
+        "PriorityDecayHalfLife": "00:00:00",
+        "PriorityUsageResetPeriod": "MONTHLY",
+        "PriorityType": "priority/multifactor",
+        "SLURM_VERSION": VERSIONS[cluster.meta["release"]],
+    }
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(cluster.now))
+    lines = [f"{name:<23} = {value}" for name, value in settings.items()]
+    return Reply([f"Configuration data as of {moment}", *lines, "", up])
+
+
+def _tres(cluster: Cluster) -> list[tuple[str, str]]:
+    return cluster.db.execute("SELECT type, name FROM tres ORDER BY rowid").fetchall()

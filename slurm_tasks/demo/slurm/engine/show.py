@@ -1,0 +1,126 @@
+"""`sacctmgr show account|user|tres|cluster`."""
+
+from __future__ import annotations
+
+from . import tres
+from .replies import HangError, Reply, UnsupportedError
+from .state import Cluster, load
+from .words import assignments, columns, local, names
+
+_ACCOUNT = {"account": "Account", "description": "Descr", "organization": "Org"}
+_ASSOCIATION = {
+    **_ACCOUNT,
+    "cluster": "Cluster",
+    "parentname": "ParentName",
+    "user": "User",
+    "grpsubmitjobs": "GrpSubmit",
+    "grptresmins": "GrpTRESMins",
+    "qos": "QOS",
+}
+_USER = {"user": "User", "defaultaccount": "Def Acct"}
+_TRES = {"type": "Type", "name": "Name"}
+_CLUSTER = {"cluster": "Cluster"}
+
+
+def show(cluster: Cluster, what: str, words: list[str], *, header: bool) -> Reply:
+    """List what a command asks for, in the columns that it names."""
+    values = assignments(
+        [word for word in words if word not in ("where", "withassoc")],
+        {"format", "cluster", "name"},
+    )
+    if "format" not in values:
+        raise UnsupportedError("a listing without format=")
+    if "withassoc" in words and what != "account":
+        raise UnsupportedError(f"show {what} withassoc")
+    known, rows = {
+        "account": _associations if "withassoc" in words else _accounts,
+        "user": _users,
+        "tres": _tres,
+        "cluster": _clusters,
+    }[what](cluster, values)
+    asked = columns(values["format"], known)
+    lines = ["|".join(row[column] for column in asked) for row in rows]
+    first = ["|".join(known[column] for column in asked)] if header else []
+    return Reply([*first, *lines])
+
+
+Listing = tuple[dict[str, str], list[dict[str, str]]]
+
+
+def _wanted(values: dict[str, str]) -> list[str] | None:
+    return names(values["name"]) if "name" in values else None
+
+
+def _accounts(cluster: Cluster, values: dict[str, str]) -> Listing:
+    wanted = _wanted(values)
+    query = "SELECT name, description, organization FROM account ORDER BY name"
+    rows = [
+        {"account": name, "description": description, "organization": organization}
+        for name, description, organization in cluster.db.execute(query)
+        if wanted is None or name in wanted
+    ]
+    return _ACCOUNT, rows
+
+
+def _associations(cluster: Cluster, values: dict[str, str]) -> Listing:
+    """List accounts with their associations; 22.05 shows a zero where there is none."""
+    here = local(cluster.name, values)
+    if not cluster.old and _has_lost_users(cluster):
+        raise HangError
+    query = """
+        SELECT name, description, organization, assoc.parent, assoc.user, assoc.submit_jobs,
+               assoc.limits
+        FROM account LEFT JOIN assoc ON assoc.account = account.name AND ?
+        ORDER BY name, assoc.user"""
+    wanted = _wanted(values)
+    rows = []
+    for name, description, organization, parent, user, submit, limits in cluster.db.execute(
+        query, [here]
+    ):
+        if wanted is not None and name not in wanted:
+            continue
+        exists = user is not None
+        jobs = "" if submit is None else str(submit)
+        rows.append(
+            {
+                "account": name,
+                "description": description,
+                "organization": organization,
+                "cluster": cluster.name if exists else "",
+                "parentname": parent or "",
+                "user": user or "",
+                "grpsubmitjobs": jobs if exists or not cluster.old else "0",
+                "grptresmins": tres.limits(load(limits)) if exists else "",
+                "qos": "normal" if exists else "",
+            }
+        )
+    return _ASSOCIATION, rows
+
+
+def _has_lost_users(cluster: Cluster) -> bool:
+    """Tell whether an account whose parent was removed has users: slurmdbd loops over those."""
+    query = """
+        SELECT 1 FROM assoc AS lost JOIN assoc AS member USING (account)
+        WHERE lost.user = '' AND member.user != '' AND lost.parent != ''
+        AND NOT EXISTS (SELECT 1 FROM assoc WHERE account = lost.parent AND user = '')"""
+    return cluster.db.execute(query).fetchone() is not None
+
+
+def _users(cluster: Cluster, values: dict[str, str]) -> Listing:
+    wanted = _wanted(values)
+    defaults = cluster.defaults() if local(cluster.name, values) else {}
+    rows = [
+        {"user": user, "defaultaccount": defaults.get(user, "")}
+        for (user,) in cluster.db.execute("SELECT name FROM person ORDER BY name")
+        if wanted is None or user in wanted
+    ]
+    return _USER, rows
+
+
+def _tres(cluster: Cluster, _: dict[str, str]) -> Listing:
+    found = cluster.db.execute("SELECT type, name FROM tres ORDER BY rowid")
+    return _TRES, [{"type": kind, "name": name} for kind, name in found]
+
+
+def _clusters(cluster: Cluster, _: dict[str, str]) -> Listing:
+    return _CLUSTER, [{"cluster": cluster.name}]

@@ -1,0 +1,143 @@
+"""The cluster's state: one SQLite file, one transaction for each command."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+
+TRES = (
+    *(("cpu", ""), ("mem", ""), ("energy", ""), ("node", ""), ("billing", "")),
+    *(("fs", "disk"), ("vmem", ""), ("pages", ""), ("gres", "gpu")),
+)
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE tres (type TEXT NOT NULL, name TEXT NOT NULL);
+CREATE TABLE account (name TEXT PRIMARY KEY, description TEXT, organization TEXT);
+CREATE TABLE person (name TEXT PRIMARY KEY);
+CREATE TABLE assoc (
+    account TEXT NOT NULL, user TEXT NOT NULL, parent TEXT NOT NULL,
+    is_default INTEGER NOT NULL DEFAULT 0, limits TEXT NOT NULL DEFAULT '{}', submit_jobs INTEGER,
+    PRIMARY KEY (account, user));
+CREATE INDEX assoc_user ON assoc (user);
+CREATE INDEX assoc_parent ON assoc (parent);
+CREATE TABLE job (
+    run INTEGER PRIMARY KEY, id INTEGER NOT NULL, account TEXT NOT NULL, user TEXT NOT NULL,
+    submit INTEGER NOT NULL, start INTEGER, end REAL, state TEXT NOT NULL, final TEXT NOT NULL,
+    suspended INTEGER NOT NULL, requested TEXT NOT NULL, allocated TEXT NOT NULL);
+CREATE INDEX job_account ON job (account);
+CREATE INDEX job_state ON job (state);
+CREATE TABLE fault (
+    id INTEGER PRIMARY KEY, tool TEXT NOT NULL, pattern TEXT NOT NULL, left INTEGER,
+    spec TEXT NOT NULL);
+CREATE TABLE command (
+    id INTEGER PRIMARY KEY, tool TEXT NOT NULL, argv TEXT NOT NULL, code INTEGER,
+    started REAL NOT NULL, duration REAL NOT NULL, user TEXT NOT NULL);
+"""
+ACTIVE = "state IN ('PENDING', 'RUNNING')"
+_TABLES = ("tres", "account", "person", "assoc", "job", "fault", "command")
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Open the state; whoever finds it busy waits for half a minute."""
+    connection = sqlite3.connect(f"file:{path}?mode=rw", timeout=30, isolation_level=None, uri=True)
+    connection.execute("PRAGMA synchronous = OFF")
+    return connection
+
+
+def initialise(path: str, settings: dict[str, str]) -> None:
+    """Make an empty cluster: root, its user, and the service's default account `waldur`."""
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    if not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        connection.executescript(_SCHEMA)
+    connection.close()
+    connection = connect(path)
+    with Transaction(connection):
+        for table in _TABLES:
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- our own names
+        connection.executemany("INSERT INTO tres VALUES (?, ?)", TRES)
+        connection.executemany("REPLACE INTO meta VALUES (?, ?)", settings.items())
+        connection.executemany(
+            "INSERT INTO account VALUES (?, ?, ?)",
+            [("root", "default root account", "root"), ("waldur", "waldur", "waldur")],
+        )
+        connection.execute("INSERT INTO person VALUES ('root')")
+        connection.executemany(
+            "INSERT INTO assoc (account, user, parent, is_default) VALUES (?, ?, ?, ?)",
+            [("root", "", "", 0), ("root", "root", "", 1), ("waldur", "", "root", 0)],
+        )
+    connection.close()
+
+
+class Transaction:
+    """Takes the write lock at the start, so that a command reads what it then changes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+class Cluster:
+    """The state as the commands see it, at one moment."""
+
+    def __init__(self, connection: sqlite3.Connection, user: str) -> None:
+        self.db = connection
+        self.user = user
+        self.now = time.time()
+        self.meta = dict(connection.execute("SELECT key, value FROM meta"))
+        self.name = self.meta["cluster"]
+        self.old = self.meta["release"] == "22.05"
+
+    def settle(self) -> None:
+        """Let the jobs whose time has come end."""
+        ended = "state = 'RUNNING' AND end <= ?"
+        if self.db.execute(f"SELECT 1 FROM job WHERE {ended} LIMIT 1", [self.now]).fetchone():  # noqa: S608
+            self.db.execute(f"UPDATE job SET state = final WHERE {ended}", [self.now])  # noqa: S608
+
+    def has_account(self, name: str) -> bool:
+        """Tell whether the account has an association: what the rest of SLURM goes by."""
+        query = "SELECT 1 FROM assoc WHERE account = ? AND user = ''"
+        return self.db.execute(query, [name]).fetchone() is not None
+
+    def has_row(self, name: str) -> bool:
+        """Tell whether the account is listed, with or without an association."""
+        query = "SELECT 1 FROM account WHERE name = ?"
+        return self.db.execute(query, [name]).fetchone() is not None
+
+    def subtree(self, names: list[str]) -> list[tuple[str, str]]:
+        """Return accounts that exist, with all below them, each with its parent; parents first."""
+        query = f"""
+            WITH RECURSIVE below (account, parent, depth) AS (
+                SELECT account, parent, 0 FROM assoc WHERE user = '' AND account IN ({marks(names)})
+                UNION
+                SELECT assoc.account, assoc.parent, depth + 1 FROM assoc
+                JOIN below ON assoc.parent = below.account WHERE assoc.user = '')
+            SELECT account, parent FROM below GROUP BY account ORDER BY max(depth)"""  # noqa: S608
+        return self.db.execute(query, names).fetchall()
+
+    def defaults(self) -> dict[str, str]:
+        """Return the default account of every user that has one."""
+        return dict(self.db.execute("SELECT user, account FROM assoc WHERE is_default"))
+
+    def known_tres(self) -> set[str]:
+        """Return the TRES by the names that limits are set with."""
+        found = self.db.execute("SELECT type, name FROM tres")
+        return {f"{kind}/{name}" if name else kind for kind, name in found}
+
+
+def marks(values: list[str]) -> str:
+    """Return as many placeholders as there are values."""
+    return ",".join("?" * len(values))
+
+
+def load(text: str) -> dict[str, int]:
+    """Read counts by TRES."""
+    counts: dict[str, int] = json.loads(text)
+    return counts

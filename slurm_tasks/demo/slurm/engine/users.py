@@ -1,0 +1,144 @@
+"""`sacctmgr add|modify|remove user`."""
+
+from __future__ import annotations
+
+from . import removal
+from .replies import RefusedError, Reply, UnsupportedError, nothing
+from .state import Cluster
+from .words import assignments, local, names
+
+_HINT = (
+    "Make sure the accounts requested here have been added to the system/cluster. "
+    "(sacctmgr add account...)"
+)
+
+
+def add(cluster: Cluster, words: list[str]) -> Reply:
+    """Give users associations with accounts; the first is the default of a user without any.
+
+    22.05 takes the accounts in alphabetical order, whatever order they are named in.
+
+    DefaultAccount's association is made as well, and overwrites the default of users who get it
+    or another one with this command.
+    """
+    values = assignments(words, {"name", "cluster", "account", "defaultaccount"})
+    if not {"name", "account"} <= values.keys():
+        raise UnsupportedError("add user without name and account")
+    local(cluster.name, values, create=True)
+    users = names(values["name"])
+    default = values.get("defaultaccount", "").lower()
+    wanted = list(dict.fromkeys([*names(values["account"]), *([default] if default else [])]))
+    accounts = [name for name in wanted if cluster.has_account(name)]
+    if cluster.old:
+        accounts.sort()
+    missing = [name for name in wanted if name not in accounts]
+    has = set(removal.associations(cluster, accounts, users))
+    new = [(x, user) for user in users for x in accounts if (x, user) not in has]
+    if not new:
+        return _nothing_added(cluster, missing)
+    defaults = cluster.defaults()
+    known = {name for (name,) in cluster.db.execute("SELECT name FROM person")}
+    fresh = [user for user in users if user not in known]
+    cluster.db.executemany("INSERT INTO person VALUES (?)", [(user,) for user in fresh])
+    cluster.db.executemany("INSERT INTO assoc (account, user, parent) VALUES (?, ?, '')", new)
+    for user in dict.fromkeys(user for _, user in new):
+        if default in accounts:
+            set_default(cluster, user, default)
+        elif user not in defaults:
+            set_default(cluster, user, next(account for account, of in new if of == user))
+    settings = [f"  Default Account = {default}"] if default in accounts else []
+    out = [" Adding User(s)", *(f"  {user}" for user in fresh)] if fresh else []
+    if cluster.old:
+        out += [" Settings =", *settings] if settings and fresh else []
+        out += [" Associations ="]
+        out += [f"  U = {user:<9} A = {name:<10} C = {cluster.name:<10}" for name, user in new]
+        reasons = _missing(cluster, missing)
+        return Reply([*out, " Non Default Settings"], reasons, 1 if reasons else 0)
+    out += [" Settings", *settings, " Associations ="]
+    new.sort(key=lambda pair: wanted.index(pair[0]))
+    out += [f"  C = {cluster.name:<10} A = {name:<20} U = {user:<9}" for name, user in new]
+    return Reply([*out, *_missing(cluster, missing)])
+
+
+def _missing(cluster: Cluster, accounts: list[str]) -> list[str]:
+    if not cluster.old:
+        return [f"No account {name} on cluster {cluster.name}, skipping." for name in accounts]
+    lines = []
+    for name in accounts:
+        where = f" on cluster {cluster.name}" if cluster.has_row(name) else ""
+        plain = f" This account '{name}' doesn't exist"
+        lines.append(f"{plain}{where}" if where else f"{plain}.")
+        lines.append("        Contact your admin to add this account.")
+    return lines
+
+
+def _nothing_added(cluster: Cluster, missing: list[str]) -> Reply:
+    reasons = _missing(cluster, missing)
+    if not cluster.old:
+        first = reasons or ["Request didn't affect anything"]
+        return Reply([*first, "Nothing added.", _HINT], code=1)
+    if reasons:
+        raise RefusedError(*reasons, " No associations or wckeys created.")
+    return Reply([" Nothing new added."], code=1)
+
+
+def set_default(cluster: Cluster, user: str, account: str) -> None:
+    """Make one of a user's associations the default."""
+    cluster.db.execute(
+        "UPDATE assoc SET is_default = (account = ?) WHERE user = ?", (account, user)
+    )
+
+
+def modify(cluster: Cluster, words: list[str]) -> Reply:
+    """Set the default account of users: of all of them, or of none."""
+    if "set" not in words:
+        raise UnsupportedError("modify without set")
+    split = words.index("set")
+    where = assignments([word for word in words[:split] if word != "where"], {"name", "cluster"})
+    account = assignments(words[split + 1 :], {"defaultaccount"}).get("defaultaccount", "").lower()
+    if not account:
+        raise UnsupportedError("modify user without DefaultAccount")
+    wanted = names(where["name"]) if "name" in where else None
+    held = cluster.db.execute("SELECT DISTINCT user FROM assoc WHERE user != '' ORDER BY user")
+    found = [user for (user,) in held if wanted is None or user in wanted]
+    if not found or not local(cluster.name, where):
+        return nothing("modified")
+    has = {user for _, user in removal.associations(cluster, [account], found)}
+    without = [user for user in found if user not in has]
+    if without:
+        reason = (
+            " Can't modify because these users aren't associated with new default account"
+            f" '{account}'..."
+        )
+        return Reply([reason, *(f"  U = {user} C = {cluster.name}" for user in without)], code=1)
+    for user in found:
+        set_default(cluster, user, account)
+    return Reply([" Modified users...", *(f"  {user}" for user in found)])
+
+
+def remove(cluster: Cluster, words: list[str]) -> Reply:
+    """Remove associations of users, and users who have none left."""
+    plain = [word for word in words if word != "where"]
+    where = assignments(plain, {"name", "cluster", "account"})
+    if not where:
+        raise RefusedError(" No conditions given to remove, not executing.")
+    users = names(where["name"]) if "name" in where else None
+    if "account" in where:
+        accounts = names(where["account"])
+    else:
+        held = cluster.db.execute("SELECT DISTINCT account FROM assoc")
+        accounts = [account for (account,) in held]
+    going = removal.associations(cluster, accounts, users)
+    if not going or not local(cluster.name, where):
+        return nothing("deleted")
+    removal.refuse_defaults(cluster, going, accounts=False)
+    removal.refuse_jobs(cluster, going)
+    cluster.db.executemany("DELETE FROM assoc WHERE account = ? AND user = ?", going)
+    left = {user for (user,) in cluster.db.execute("SELECT DISTINCT user FROM assoc")}
+    gone = sorted({user for _, user in going} - left)
+    cluster.db.executemany("DELETE FROM person WHERE name = ?", [(user,) for user in gone])
+    out = [" Deleting user associations..."]
+    out += [f"  C = {cluster.name:<10} A = {name:<10} U = {user:<9}" for name, user in going]
+    if gone:
+        out += [" Deleting users (No Associations)...", *(f"  {user}" for user in gone)]
+    return Reply(out)

@@ -1,0 +1,487 @@
+"""Record what SLURM's clients print, on each release: ``python -m tests.clusters.record``.
+
+Writes ``tests/recordings/slurm/<release>/<name>.txt``; releases as arguments limit it. Each
+scenario starts from an empty cluster. Prints how long each command took.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.support.clusters import SUITES, InjectedJob, RealCluster, running_cluster
+
+FOLDER = Path(__file__).resolve().parent.parent / "recordings" / "slurm"
+_DUMP = ("--parsable2", "--immediate", "show", "account", "withassoc", "where", "cluster=lab")
+_COLUMNS = "cluster,account,parentname,user,grpsubmitjobs,grptresmins,description"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One command and what came of it."""
+
+    argv: Sequence[str]
+    returncode: int
+    stdout: str
+    stderr: str
+
+    def dump(self) -> str:
+        """The text of a recording's file."""
+        return (
+            f"{json.dumps(list(self.argv))}\nexit {self.returncode}\n"
+            f"--- stdout\n{self.stdout}--- stderr\n{self.stderr}"
+        )
+
+    @classmethod
+    def load(cls, release: str, name: str) -> Recording:
+        """Read ``tests/recordings/slurm/<release>/<name>.txt``."""
+        text = (FOLDER / release / f"{name}.txt").read_bytes().decode("utf-8", "surrogateescape")
+        argv, code, rest = text.split("\n", 2)
+        stdout, stderr = rest.removeprefix("--- stdout\n").rsplit("--- stderr\n", 1)
+        return cls(json.loads(argv), int(code.removeprefix("exit ")), stdout, stderr)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Runs commands on one cluster; those with a name are written to a file."""
+
+    cluster: RealCluster
+
+    def __call__(self, name: str, tool: str, *args: str, user: str = "") -> Recording:
+        """Run and record; ``user`` is who runs it."""
+        began = time.monotonic()
+        done = subprocess.run(
+            [str(self.cluster.bin_dir / tool), *args],
+            env={**os.environ, "TZ": "UTC", "SLURM_LAB_USER": user},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        took = time.monotonic() - began
+        _say(f"{self.cluster.release} {name}: exit {done.returncode}, {took * 1000:.0f} ms")
+        recording = Recording(
+            [tool, *args],
+            done.returncode,
+            done.stdout.decode("utf-8", "surrogateescape"),
+            done.stderr.decode("utf-8", "surrogateescape"),
+        )
+        path = FOLDER / self.cluster.release / f"{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(recording.dump().encode("utf-8", "surrogateescape"))
+        return recording
+
+    def add_accounts(self, *names: str, parent: str = "waldur", **options: str) -> None:
+        """Set a scene, unrecorded."""
+        more = [f"{key}={value}" for key, value in options.items()]
+        where = ("cluster=lab", f"parent={parent}")
+        self.cluster.sacctmgr("add", "account", ",".join(names), *where, *more)
+
+    def add_user(self, user: str, *accounts: str) -> None:
+        """Set a scene, unrecorded: the first account is the default."""
+        self.cluster.sacctmgr(
+            "add", "user", user, "cluster=lab", f"account={','.join(accounts)}",
+            f"DefaultAccount={accounts[0]}",
+        )  # fmt: skip
+
+    def add(self, name: str, *args: str) -> None:
+        """Record a sacctmgr command that changes something."""
+        self(name, "sacctmgr", "--immediate", *args)
+
+    def dump(self, name: str) -> None:
+        """Record accounts, limits and members."""
+        self(name, "sacctmgr", *_DUMP, f"format={_COLUMNS}")
+
+    def users(self, name: str) -> None:
+        """Record who is where, and each user's default."""
+        self(
+            name, "sacctmgr", "--parsable2", "show", "user", "withassoc", "where", "cluster=lab",
+            "format=user,defaultaccount,account",
+        )  # fmt: skip
+
+
+def dump_of_accounts(rec: Recorder) -> None:
+    """What one listing can show: accounts, parents, limits, members; orphans."""
+    rec.add_accounts("p1", description="Project One")
+    rec.add_accounts(
+        "a1", parent="p1", description="Allocation, one", GrpTRESMins="cpu=100,gres/gpu=5,mem=2048"
+    )
+    rec.add_accounts("a2", parent="p1", GrpSubmitJobs="0")
+    rec.add_accounts("gone", description="parent of an orphan")
+    rec.add_accounts("orphan", parent="gone", description="has no association")
+    rec.cluster.sacctmgr("remove", "account", "where", "name=gone")
+    rec.add_user("alice", "a1", "a2")
+    rec.add_user("bob", "a2")
+    rec.add_user("carol", "p1", "a1")
+    rec.dump("dump")
+    sacctmgr = ("sacctmgr", "--parsable2", "--immediate", "show")
+    rec("dump-without-where", *sacctmgr, "account", "withassoc", f"format={_COLUMNS}")
+    rec("accounts", *sacctmgr, "account", "format=account,description,organization")
+    rec("accounts-noassoc-where", *sacctmgr, "account", "where", "cluster=lab",
+        "format=account,description")  # fmt: skip
+    for column in ("defaultaccount", "defaultacct", "isdefault", "default", "flags", "qos",
+                   "defaultqos", "coordinators", "lineage", "id", "rawusage"):  # fmt: skip
+        rec(f"dump-column-{column}", "sacctmgr", *_DUMP, f"format=account,user,{column}")
+    assoc = "cluster,account,parentname,user,grpsubmitjobs,grptresmins,qos"
+    rec("associations", *sacctmgr, "assoc", "where", "cluster=lab", f"format={assoc}")
+    for column in ("isdefault", "default", "defaultaccount", "flags", "description"):
+        rec(f"associations-column-{column}", *sacctmgr, "assoc", "where", "cluster=lab",
+            f"format=account,user,{column}")  # fmt: skip
+    rec.users("users-withassoc")
+    rec("users-withassoc-all-columns", *sacctmgr, "user", "withassoc", "where", "cluster=lab",
+        "format=user,defaultaccount,account,parentname,grpsubmitjobs,grptresmins,qos")  # fmt: skip
+    rec("users", *sacctmgr, "user", "where", "cluster=lab", "format=user,defaultaccount")
+    rec("users-without-where", *sacctmgr, "user", "format=user,defaultaccount")
+    rec("dump-one-account", *sacctmgr, "account", "withassoc", "where", "cluster=lab",
+        "name=a1", f"format={_COLUMNS}")  # fmt: skip
+    rec("dump-missing-account", *sacctmgr, "account", "withassoc", "where", "cluster=lab",
+        "name=nosuch", f"format={_COLUMNS}")  # fmt: skip
+    rec("dump-wopl", *sacctmgr, "account", "withassoc", "wopinfo", "where", "cluster=lab",
+        f"format={_COLUMNS}")  # fmt: skip
+
+
+def users_without_default(rec: Recorder) -> None:
+    """How a user looks whose default was taken away (22.05 lets it)."""
+    rec.add_accounts("a1", "d1")
+    rec.add_user("alice", "a1", "d1")
+    rec.add("remove-user-from-default-account", "remove", "user", "where", "name=alice",
+            "account=a1", "cluster=lab")  # fmt: skip
+    sacctmgr = ("sacctmgr", "--parsable2", "show", "user", "where", "cluster=lab")
+    rec("users-after-removed-default", *sacctmgr, "format=user,defaultaccount")
+    rec.users("users-withassoc-after-removed-default")
+
+
+def adding_users(rec: Recorder) -> None:
+    """Which default an add without DefaultAccount gives to new and to existing users."""
+    for name, accounts in (
+        ("default-then-account", "d1,a1"),
+        ("account-then-default", "a1,d1"),
+        ("account-only", "a1"),
+    ):
+        rec.cluster.reset()
+        # alice is new; bob is in d1; carol is elsewhere; dave is in both, with d1 not the default.
+        rec.add_accounts("a1", "d1", "x1")
+        rec.add_user("bob", "d1")
+        rec.add_user("carol", "x1")
+        rec.add_user("dave", "x1", "d1")
+        rec.add(f"add-users-{name}", "add", "user", "name=alice,bob,carol,dave", "cluster=lab",
+                f"account={accounts}")  # fmt: skip
+        rec.users(f"add-users-{name}-users")
+        rec.add(f"add-users-{name}-again", "add", "user", "name=alice,bob", "cluster=lab",
+                f"account={accounts}")  # fmt: skip
+    rec.cluster.reset()
+    rec.add_accounts("a1", "d1", "x1")
+    rec.add_user("bob", "d1")
+    rec.add_user("carol", "x1")
+    rec.add("add-users-with-default", "add", "user", "name=alice,bob,carol", "cluster=lab",
+            "account=d1,a1", "DefaultAccount=d1")  # fmt: skip
+    rec.users("add-users-with-default-users")
+
+
+def _members(rec: Recorder) -> None:
+    rec.cluster.reset()
+    rec.add_accounts("a1", "d1")
+    rec.add_user("alice", "a1", "d1")  # default a1, with another
+    rec.add_user("bob", "a1")  # default a1, and nothing else
+    rec.add_user("carol", "d1", "a1")  # default elsewhere
+    rec.add_user("dave", "d1")  # not in a1
+
+
+def removing_users(rec: Recorder) -> None:
+    """Several users out of one account at once."""
+    for users in ("alice,bob,carol,dave", "bob,carol,dave", "bob,carol", "carol,dave", "dave"):
+        _members(rec)
+        name = f"remove-users-{users.replace(',', '-')}"
+        rec.add(name, "remove", "user", "where", f"name={users}", "account=a1", "cluster=lab")
+        rec.users(f"{name}-users")
+    _members(rec)
+    job = rec.cluster.submit("carol", "a1", 300)
+    rec.cluster.wait_for_state(job, "RUNNING")
+    rec.add("remove-users-running-job", "remove", "user", "where", "name=bob,carol",
+            "account=a1", "cluster=lab")  # fmt: skip
+    rec.users("remove-users-running-job-users")
+
+
+def default_accounts(rec: Recorder) -> None:
+    """The default account of several users at once."""
+    _members(rec)
+    rec.cluster.sacctmgr("add", "user", "bob", "cluster=lab", "account=d1")
+    where = ("modify", "user", "where", "cluster=lab")
+    rec.add("modify-users-default", *where, "name=alice,bob", "set", "DefaultAccount=d1")
+    rec.users("modify-users-default-users")
+    rec.add("modify-users-default-again", *where, "name=alice,bob", "set", "DefaultAccount=d1")
+    _members(rec)
+    rec.add("modify-users-default-one-lacks", *where, "name=alice,bob", "set", "DefaultAccount=d1")
+    rec.users("modify-users-default-one-lacks-users")
+    rec.add("modify-users-default-without-cluster", "modify", "user", "where", "name=carol",
+            "set", "DefaultAccount=a1")  # fmt: skip
+
+
+def blocking_submission(rec: Recorder) -> None:
+    """GrpSubmitJobs=0, alone and with other changes in one command."""
+    _members(rec)
+    modify = ("modify", "account", "where", "name=a1", "cluster=lab", "set")
+    rec.add("block", *modify, "GrpSubmitJobs=0")
+    rec.dump("block-dump")
+    rec("block-submit", "sbatch", "-A", "a1", "-D", "/tmp", "-o", "/dev/null", "--wrap=true",
+        user="bob")  # fmt: skip
+    rec.add("block-again", *modify, "GrpSubmitJobs=0")
+    rec.add("unblock", *modify, "GrpSubmitJobs=-1")
+    rec.dump("unblock-dump")
+    rec.add_accounts("p2")
+    rec.add("modify-three-at-once", *modify, "GrpTRESMins=cpu=100,mem=5", "GrpSubmitJobs=0",
+            "parent=p2")  # fmt: skip
+    rec.dump("modify-three-at-once-dump")
+    rec.add("modify-two-at-once", *modify, "GrpTRESMins=cpu=-1,mem=7", "GrpSubmitJobs=-1")
+    rec.dump("modify-two-at-once-dump")
+    rec.add("modify-same-parent", *modify, "parent=p2", "GrpTRESMins=mem=8")
+    rec.add("modify-description", *modify, "description=New words", "GrpTRESMins=mem=9")
+    rec.dump("modify-description-dump")
+    rec.add("modify-accounts-at-once", "modify", "account", "where", "name=a1,d1", "cluster=lab",
+            "set", "GrpTRESMins=cpu=3")  # fmt: skip
+    rec.add("add-account-with-all", "add", "account", "a3", "cluster=lab", "parent=p2",
+            "description=All of it", "GrpTRESMins=cpu=1", "GrpSubmitJobs=0")  # fmt: skip
+    rec.dump("add-account-with-all-dump")
+    rec("submit-no-association", "sbatch", "-A", "p2", "-D", "/tmp", "--wrap=true", user="bob")
+
+
+def cancelling(rec: Recorder) -> None:
+    """Cancelling an account's jobs, and removing it as soon as SLURM lets us."""
+    _members(rec)
+    rec("scancel-no-jobs", "scancel", "--clusters=lab", "--account=a1")
+    rec("scancel-no-jobs-user", "scancel", "--clusters=lab", "--account=a1", "--user=bob")
+    rec("scancel-missing-account", "scancel", "--clusters=lab", "--account=nosuch")
+    rec("scancel-unknown-user", "scancel", "--clusters=lab", "--account=a1", "--user=nosuch")
+    rec("scancel-users", "scancel", "--clusters=lab", "--account=a1", "--user=bob,carol")
+    rec("scancel-unknown-cluster", "scancel", "--clusters=nosuch", "--account=a1")
+    jobs = [rec.cluster.submit(user, "a1", 300) for user in ("bob", "carol")]
+    held = rec.cluster.submit("bob", "a1", 300, begin="now+1hour")
+    for job in jobs:
+        rec.cluster.wait_for_state(job, "RUNNING")
+    rec("squeue-account", "squeue", "--noheader", "--account=a1", "--format=%A|%a|%u|%T|%r")
+    rec("remove-account-running-jobs", "sacctmgr", "-i", "remove", "account", "where", "name=a1",
+        "cluster=lab")  # fmt: skip
+    rec("scancel-user", "scancel", "--clusters=lab", "--account=a1", "--user=carol")
+    rec.cluster.wait_for_state(jobs[1], "CANCELLED")
+    rec("scancel", "scancel", "--clusters=lab", "--account=a1")
+    began = time.monotonic()
+    rec("squeue-after-scancel", "squeue", "--noheader", "--account=a1", "--format=%A|%a|%u|%T|%r")
+    # alice keeps a1 as default beside d1, which would refuse the removal for another reason.
+    rec.cluster.sacctmgr("modify", "user", "where", "name=alice", "set", "DefaultAccount=d1")
+    while True:
+        done = rec("remove-account-after-scancel", "sacctmgr", "-i", "remove", "account", "where",
+                   "name=a1", "cluster=lab")  # fmt: skip
+        if done.returncode == 0:
+            break
+    _say(f"{rec.cluster.release} removed {time.monotonic() - began:.2f} s after scancel ({held})")
+
+
+def stubborn_job(rec: Recorder) -> None:
+    """The same with a job that ignores SIGTERM."""
+    _members(rec)
+    rec.cluster.sacctmgr("modify", "user", "where", "name=alice", "set", "DefaultAccount=d1")
+    done = rec.cluster.run(
+        "sbatch", "--parsable", "-A", "a1", "-D", "/tmp", "-o", "/dev/null",
+        "--wrap=trap '' TERM; while :; do sleep 1; done", user="bob",
+    )  # fmt: skip
+    rec.cluster.wait_for_state(done.stdout.strip(), "RUNNING")
+    rec.cluster.run("scancel", "--clusters=lab", "--account=a1")
+    began = time.monotonic()
+    rec("squeue-stubborn-job", "squeue", "--noheader", "--account=a1", "--format=%A|%a|%u|%T|%r")
+    argv = ("sacctmgr", "-i", "remove", "account", "where", "name=a1", "cluster=lab")
+    while rec("remove-account-stubborn-job", *argv).returncode:
+        time.sleep(0.1)
+    _say(f"{rec.cluster.release} stubborn: removed {time.monotonic() - began:.2f} s after scancel")
+
+
+def removing_accounts(rec: Recorder) -> None:
+    """Several accounts at once, and parents with children."""
+    remove = ("remove", "account", "where", "cluster=lab")
+    for name, accounts in (
+        ("siblings", "a1,a2"), ("parent-and-child", "p1,c1"), ("child-and-parent", "c1,p1"),
+        ("one-missing", "a1,nosuch"), ("parent", "p1"),
+    ):  # fmt: skip
+        rec.cluster.reset()
+        rec.add_accounts("p1", "a1", "a2")
+        rec.add_accounts("c1", parent="p1")
+        rec.add_user("alice", "c1")
+        rec.add(f"remove-accounts-{name}", *remove, f"name={accounts}")
+        rec.dump(f"remove-accounts-{name}-dump")
+        rec(f"remove-accounts-{name}-accounts", "sacctmgr", "-P", "show", "account",
+            "format=account")  # fmt: skip
+    rec.cluster.reset()
+    rec.add_accounts("p1")
+    rec.add_accounts("c1", parent="p1")
+    rec.add("remove-account-name-and-parent", *remove, "name=p1", "parent=waldur")
+    rec.dump("remove-account-name-and-parent-dump")
+    rec.add_accounts("p1")
+    rec.add_accounts("c1", parent="p1")
+    rec.add("remove-account-name-and-other-parent", *remove, "name=p1", "parent=nosuch")
+    rec.dump("remove-account-name-and-other-parent-dump")
+
+
+def descriptions(rec: Recorder) -> None:
+    """Descriptions as given and as shown."""
+    texts = {
+        "marker": "waldur:allocation:0123456789abcdef0123456789abcdef Some Text",
+        "newline": "one\ntwo", "pipe": "one|two", "double-quote": 'say "hi"',
+        "single-quote": "it's", "equals": "a=b", "comma": "one, two", "backslash": "a\\b",
+        "latin1": "Tükörfúró", "beyond-latin1": "Õpetatud Łódź 計算 🚀", "long-300": "x" * 300,
+        "long-5000": "y" * 5000, "spaces": "  padded  ", "percent": "100%s", "tab": "a\tb",
+    }  # fmt: skip
+    names = []
+    for name, text in texts.items():
+        account = f"t-{name}"
+        names.append(account)
+        rec(f"description-{name}-add", "sacctmgr", "-i", "add", "account", account, "cluster=lab",
+            "parent=waldur", f"description={text}")  # fmt: skip
+        rec(f"description-{name}", "sacctmgr", "--parsable2", "show", "account", "withassoc",
+            "where", "cluster=lab", f"name={account}",
+            "format=cluster,account,parentname,description")  # fmt: skip
+        rec.cluster.run(
+            "sacctmgr", "-i", "remove", "account", "where", f"name={account}", check=False
+        )
+
+
+def usage(rec: Recorder) -> None:
+    """Sacct over records of past months, and its time syntaxes."""
+    _members(rec)
+    start = int(datetime(2026, 10, 31, 23, tzinfo=UTC).timestamp())
+    tres = "cpu=4,mem=8G,gres/gpu=2,node=1,billing=14"
+    rec.cluster.inject_jobs(
+        [
+            InjectedJob("a1", "bob", start, start + 7200, tres),
+            InjectedJob("a1", "carol", start + 7200, start + 9000, tres, "REQUEUED", job_id=500),
+            InjectedJob("a1", "carol", start + 9000, start + 9600, tres, "TIMEOUT", job_id=500),
+            InjectedJob("d1", "carol", start, start + 100, tres, suspensions=[(start, start + 40)]),
+            InjectedJob("d1", "dave", 0, start + 50, tres, "CANCELLED", submit=start),
+        ]
+    )
+    base = ("sacct", "--allocations", "--allusers", "--duplicates", "--truncate", "--noconvert",
+            "--parsable2", "--clusters=lab")  # fmt: skip
+    columns = "--format=account,user,elapsedraw,alloctres"
+    windows = {
+        "november": ("2026-11-01T00:00:00", "2026-12-01T00:00:00"),
+        "october": ("2026-10-01T00:00:00", "2026-11-01T00:00:00"),
+        "epoch": (str(start + 3600), str(start + 30 * 86400)),
+        "dates": ("2026-11-01", "2026-12-01"),
+        "uts": (f"uts:{start + 3600}", f"uts:{start + 86400}"),
+        "utc-suffix": ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+        "empty": ("2020-01-01T00:00:00", "2020-02-01T00:00:00"),
+        "future": ("2027-01-01T00:00:00", "2027-02-01T00:00:00"),
+    }
+    for name, (since, until) in windows.items():
+        rec(f"sacct-{name}", *base, f"--starttime={since}", f"--endtime={until}", columns)
+    columns = "--format=jobidraw,account,user,state,start,end,suspended,elapsedraw,alloctres"
+    rec("sacct-jobs", *base, "--starttime=2026-10-01", "--endtime=2026-12-01", columns)
+    rec("sacct-bad-time", *base, "--starttime=yesterday-ish", "--endtime=now", columns)
+
+
+def settings(rec: Recorder) -> None:
+    """What SLURM tells about itself."""
+    for tool in ("sacctmgr", "sacct", "scancel", "squeue", "scontrol", "sinfo"):
+        rec(f"version-{tool}", tool, "--version")
+    rec("config", "scontrol", "show", "config")
+    rec("tres", "sacctmgr", "--parsable2", "show", "tres", "format=type,name")
+    rec("clusters", "sacctmgr", "--parsable2", "show", "cluster", "format=cluster")
+    rec("qos", "sacctmgr", "--parsable2", "show", "qos", "format=name")
+    rec("ping", "scontrol", "ping")
+    rec("sacctmgr-show-configuration", "sacctmgr", "show", "configuration")
+
+
+def refusals(rec: Recorder) -> None:
+    """Rights and bad values."""
+    _members(rec)
+    alice = ("sacctmgr", "-i")
+    rec("denied-add-account", *alice, "add", "account", "n1", "cluster=lab", user="alice")
+    rec("denied-add-user", *alice, "add", "user", "dave", "account=a1", user="alice")
+    rec("denied-modify", *alice, "modify", "account", "where", "name=a1", "cluster=lab", "set",
+        "GrpTRESMins=cpu=1", user="alice")  # fmt: skip
+    rec("denied-remove-user", *alice, "remove", "user", "where", "name=bob", "account=a1",
+        user="alice")  # fmt: skip
+    rec("denied-remove-account", *alice, "remove", "account", "where", "name=a1", user="alice")
+    rec("denied-show", "sacctmgr", *_DUMP, f"format={_COLUMNS}", user="alice")
+    job = rec.cluster.submit("bob", "a1", 60)
+    rec("denied-scancel", "scancel", job, user="alice")
+    modify = ("modify", "account", "where", "name=a1", "cluster=lab", "set")
+    rec.add("unknown-tres", *modify, "GrpTRESMins=cpu=1,gres/nosuch=1")
+    rec.add("unknown-tres-plain", *modify, "GrpTRESMins=nosuch=1")
+    rec.add("tres-not-a-number", *modify, "GrpTRESMins=cpu=abc")
+    rec.add("modify-missing", "modify", "account", "where", "name=nosuch", "cluster=lab", "set",
+            "GrpTRESMins=cpu=1")  # fmt: skip
+    rec.add("remove-missing-account", "remove", "account", "where", "name=nosuch", "cluster=lab")
+    rec.add("remove-missing-user", "remove", "user", "where", "name=nosuch", "account=a1",
+            "cluster=lab")  # fmt: skip
+    rec.add("add-existing-account", "add", "account", "a1", "cluster=lab", "parent=waldur")
+    rec.add("add-missing-parent", "add", "account", "n1", "cluster=lab", "parent=nosuch")
+    rec.add("add-user-missing-account", "add", "user", "dave", "cluster=lab", "account=nosuch")
+    rec("unknown-column", "sacctmgr", *_DUMP, "format=account,nosuch")
+
+
+def daemons_down(rec: Recorder) -> None:
+    """Each client with a daemon stopped."""
+    _members(rec)
+    reads = {
+        "dump": ("sacctmgr", *_DUMP, f"format={_COLUMNS}"),
+        "add": ("sacctmgr", "-i", "add", "account", "n1", "cluster=lab", "parent=waldur"),
+        "remove": ("sacctmgr", "-i", "remove", "account", "where", "name=n1", "cluster=lab"),
+        "sacct": ("sacct", "-aXnP", "--clusters=lab", "--format=jobid"),
+        "scancel": ("scancel", "--clusters=lab", "--account=a1"),
+        "scancel-local": ("scancel", "--account=a1"),
+        "squeue": ("squeue", "--noheader", "--account=a1"),
+        "config": ("scontrol", "show", "config"),
+        "ping": ("scontrol", "ping"),
+    }
+    for daemon in ("slurmdbd", "mariadb", "munge", "slurmctld"):
+        with rec.cluster.without(daemon):
+            for name, argv in reads.items():
+                rec(f"{daemon}-down-{name}", *argv)
+
+
+SCENARIOS: tuple[Callable[[Recorder], None], ...] = (
+    dump_of_accounts,
+    adding_users,
+    removing_users,
+    users_without_default,
+    default_accounts,
+    blocking_submission,
+    cancelling,
+    stubborn_job,
+    removing_accounts,
+    descriptions,
+    usage,
+    settings,
+    refusals,
+    daemons_down,
+)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(releases: Sequence[str], scenarios: Sequence[str]) -> None:
+    """Record ``scenarios`` (all: afresh) on ``releases``."""
+    for release in releases:
+        with running_cluster(release) as cluster:
+            if not scenarios:
+                for old in (FOLDER / release).glob("*.txt"):
+                    old.unlink()
+            for scenario in SCENARIOS:
+                if scenarios and scenario.__name__ not in scenarios:
+                    continue
+                cluster.reset()
+                scenario(Recorder(cluster))
+
+
+if __name__ == "__main__":
+    _releases = [arg for arg in sys.argv[1:] if arg in SUITES]
+    main(_releases or list(SUITES), [arg for arg in sys.argv[1:] if arg not in SUITES])

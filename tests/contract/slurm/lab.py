@@ -1,0 +1,216 @@
+"""One face for simulated and real clusters, with the argument forms that the service uses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from slurm_tasks.demo.slurm import Job, SlurmSimulator
+from tests.support.clusters import InjectedJob, RealCluster
+
+COLUMNS = "cluster,account,parentname,user,grpsubmitjobs,grptresmins,description"
+ACCOUNTS = ("show", "account", "withassoc", "where", "cluster=lab")
+USAGE = (
+    *("--allocations", "--allusers", "--duplicates", "--noconvert", "--parsable2"),
+    "--clusters=lab",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Both streams."""
+        return self.out + self.err
+
+
+@dataclass(frozen=True)
+class Row:
+    """An account as the listing with associations shows it."""
+
+    cluster: str
+    parent: str = ""
+    users: frozenset[str] = frozenset()
+    blocked: str = ""
+    limits: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A cluster under test, empty but for root and `waldur` when the test starts."""
+
+    backend: SlurmSimulator | RealCluster
+
+    @property
+    def release(self) -> str:
+        """Its release, as "22.05"."""
+        return self.backend.release
+
+    @property
+    def old(self) -> bool:
+        """Tell whether it is 22.05, from which the later ones differ."""
+        return self.release == "22.05"
+
+    @property
+    def cascades(self) -> bool:
+        """Tell whether removing an account removes all below it: in 24.11 it doesn't."""
+        return self.release != "24.11"
+
+    def run(self, tool: str, *args: str, user: str | None = None) -> Answer:
+        """Run a program, whatever comes of it."""
+        if isinstance(self.backend, SlurmSimulator):
+            done = self.backend.run(tool, *args, user=user)
+        else:
+            done = self.backend.run(tool, *args, user=user, check=False)
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def sacctmgr(self, *words: str) -> Answer:
+        """Run sacctmgr the way the service does."""
+        return self.run("sacctmgr", "--parsable2", "--immediate", *words)
+
+    def add_account(self, name: str, parent: str = "waldur", *limits: str) -> Answer:
+        """Add an account with a description and an organisation of no interest."""
+        new = (f"name={name}", "cluster=lab", f"parent={parent}", "description=d", "organization=o")
+        return self.sacctmgr("add", "account", *new, *limits)
+
+    def add_users(self, users: str, accounts: str, default: str = "") -> Answer:
+        """Give users associations."""
+        last = [f"DefaultAccount={default}"] if default else []
+        whose = (f"name={users}", "cluster=lab", f"account={accounts}")
+        return self.sacctmgr("add", "user", *whose, *last)
+
+    def modify(self, name: str, *settings: str) -> Answer:
+        """Change an account."""
+        return self.sacctmgr(
+            "modify", "account", "where", f"name={name}", "cluster=lab", "set", *settings
+        )
+
+    def set_default(self, users: str, account: str) -> Answer:
+        """Set the default account of users."""
+        setting = f"DefaultAccount={account}"
+        return self.sacctmgr(
+            "modify", "user", "where", f"name={users}", "cluster=lab", "set", setting
+        )
+
+    def remove_users(self, users: str, account: str) -> Answer:
+        """Take associations with an account away."""
+        whose = (f"name={users}", f"account={account}", "cluster=lab")
+        return self.sacctmgr("remove", "user", "where", *whose)
+
+    def remove_account(self, name: str) -> Answer:
+        """Remove the associations of an account."""
+        return self.sacctmgr("remove", "account", "where", f"name={name}", "cluster=lab")
+
+    def listed(self) -> dict[str, Row]:
+        """Return every account that is listed."""
+        found: dict[str, Row] = {}
+        members: dict[str, set[str]] = {}
+        for line in self.sacctmgr(*ACCOUNTS, f"format={COLUMNS}").out.splitlines()[1:]:
+            cluster, account, parent, user, blocked, limits, description = line.split("|")
+            if user:
+                members.setdefault(account, set()).add(user)
+            else:
+                found[account] = Row(
+                    cluster, parent, blocked=blocked, limits=limits, description=description
+                )
+        return {
+            name: replace(row, users=frozenset(members.get(name, ())))
+            for name, row in found.items()
+        }
+
+    def tree(self) -> dict[str, Row]:
+        """Return the accounts that have an association, without root."""
+        return {name: row for name, row in self.listed().items() if row.cluster and name != "root"}
+
+    def defaults(self) -> dict[str, str]:
+        """Return every user's default account, without root's."""
+        done = self.sacctmgr("show", "user", "where", "cluster=lab", "format=user,defaultaccount")
+        rows = (line.split("|") for line in done.out.splitlines()[1:])
+        return {user: account for user, account in rows if user != "root"}
+
+    def usage(self, start: str, end: str, *more: str) -> list[list[str]]:
+        """Return account, user, elapsed seconds and AllocTRES of runs in a window."""
+        window = (f"--starttime={start}", f"--endtime={end}")
+        columns = "--format=account,user,elapsedraw,alloctres"
+        done = self.run("sacct", *USAGE, "--truncate", *window, *more, columns)
+        return [line.split("|") for line in done.out.splitlines()[1:]]
+
+    def inject(self, jobs: Sequence[InjectedJob]) -> None:
+        """Put runs of jobs into the accounting."""
+        if isinstance(self.backend, SlurmSimulator):
+            self.backend.add_jobs([_simulated(job) for job in jobs])
+        else:
+            self.backend.inject_jobs(jobs)
+
+    def submit(self, user: str, account: str, *more: str, seconds: int = 600) -> Answer:
+        """Submit a job that sleeps."""
+        argv = ("--parsable", "--chdir=/tmp", "--output=/dev/null", f"--account={account}")
+        return self.run("sbatch", *argv, *more, f"--wrap=exec sleep {seconds}", user=user)
+
+    def running(self, user: str, account: str, *more: str) -> str:
+        """Submit a job, wait until it runs, and return its number."""
+        self.until(lambda: self.submit_once(user, account, *more))
+        job = max(self.queue(account, "%i"), key=int)
+        self.accounted(job, "RUNNING")
+        return job
+
+    def pending(self, user: str, account: str) -> str:
+        """Submit a job that doesn't start, wait until it is accounted, and return its number."""
+        self.until(lambda: self.submit_once(user, account, "--begin=now+1hour"))
+        job = max(self.queue(account, "%i"), key=int)
+        self.accounted(job, "PENDING")
+        return job
+
+    def accounted(self, job: str, state: str) -> None:
+        """Wait until slurmdbd, too, knows the job: up to 5 s later than slurmctld."""
+        if isinstance(self.backend, RealCluster):
+            self.backend.wait_for_state(job, state)
+
+    def submit_once(self, user: str, account: str, *more: str) -> bool:
+        """Submit, and tell whether slurmctld knew the association yet."""
+        return self.submit(user, account, *more).code == 0
+
+    def queue(self, account: str, fields: str) -> list[str]:
+        """Return the queue of an account."""
+        done = self.run(
+            *("squeue", "--noheader", "--clusters=lab", f"--account={account}"),
+            f"--format={fields}",
+        )
+        return [line for line in done.out.splitlines() if not line.startswith("CLUSTER:")]
+
+    @staticmethod
+    def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+        """Await a condition.
+
+        Raises:
+            TimeoutError: it doesn't come about.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"waited {seconds} s in vain")
+            time.sleep(0.1)
+
+
+def _simulated(job: InjectedJob) -> Job:
+    held = dict(item.split("=") for item in job.tres.split(","))
+    begins = job.start or job.submit or 0
+    return Job(
+        job.account,
+        job.user,
+        job.start or None,
+        job.end - begins if job.end else None,
+        {name: int(count.rstrip("M")) for name, count in held.items()},
+        job.state,
+        sum(end - start for start, end in job.suspensions),
+        job.submit,
+        job.job_id,
+    )

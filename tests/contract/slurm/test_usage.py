@@ -1,0 +1,184 @@
+"""What sacct says of jobs in a window of time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tests.contract.slurm.lab import USAGE, Lab
+from tests.support.clusters import InjectedJob
+
+OCTOBER = ("2026-10-01T00:00:00", "2026-11-01T00:00:00")
+SEPTEMBER = ("2026-09-01T00:00:00", "2026-10-01T00:00:00")
+HELD = "billing=4,cpu=4,gres/gpu=1,mem=4096M,node=1"
+
+
+def _at(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+def _ready(cluster: Lab, *jobs: InjectedJob) -> None:
+    cluster.add_account("p1")
+    cluster.add_account("p2")
+    cluster.add_users("alice,bob", "p1,p2,waldur", "waldur")
+    cluster.inject(jobs)
+
+
+def _job(start: str, end: str, state: str = "COMPLETED", number: int | None = None) -> InjectedJob:
+    return InjectedJob("p1", "alice", _at(start), _at(end), HELD, state, number)
+
+
+def test_a_completed_job_is_its_seconds_and_what_it_held(cluster: Lab) -> None:
+    """Memory in MB with its unit, TRES in alphabetical order."""
+    _ready(cluster, _job("2026-10-05T10:00:00", "2026-10-05T10:01:40"))
+
+    assert cluster.usage(*OCTOBER) == [["p1", "alice", "100", HELD]]
+
+
+def test_a_job_across_the_months_end_counts_in_each_for_its_part(cluster: Lab) -> None:
+    """Half-open windows add up to the whole."""
+    _ready(cluster, _job("2026-09-30T23:59:50", "2026-10-01T00:00:30"))
+
+    assert cluster.usage(*SEPTEMBER) == [["p1", "alice", "10", HELD]]
+    assert cluster.usage(*OCTOBER) == [["p1", "alice", "30", HELD]]
+
+
+def test_without_clipping_it_counts_in_full_in_both(cluster: Lab) -> None:
+    """That is why --truncate is passed."""
+    _ready(cluster, _job("2026-09-30T23:59:50", "2026-10-01T00:00:30"))
+
+    for start, end in (SEPTEMBER, OCTOBER):
+        window = (f"--starttime={start}", f"--endtime={end}")
+        done = cluster.run("sacct", *USAGE, *window, "--format=elapsedraw,start,end")
+        assert done.out.splitlines()[1:] == ["40|2026-09-30T23:59:50|2026-10-01T00:00:30"]
+
+
+def test_clipped_times_are_those_of_the_window(cluster: Lab) -> None:
+    """Start and End are clipped like the seconds."""
+    _ready(cluster, _job("2026-09-30T23:59:50", "2026-10-01T00:00:30"))
+
+    window = (f"--starttime={OCTOBER[0]}", f"--endtime={OCTOBER[1]}")
+    done = cluster.run("sacct", *USAGE, "--truncate", *window, "--format=start,end")
+
+    assert done.out.splitlines()[1:] == ["2026-10-01T00:00:00|2026-10-01T00:00:30"]
+
+
+def test_a_job_of_another_month_is_not_listed(cluster: Lab) -> None:
+    """Or adds nothing, where it ends with the month before."""
+    _ready(
+        cluster,
+        _job("2026-09-10T00:00:00", "2026-09-10T01:00:00"),
+        _job("2026-11-10T00:00:00", "2026-11-10T01:00:00"),
+        _job("2026-09-30T00:00:00", "2026-10-01T00:00:00"),
+    )
+
+    assert sum(int(row[2]) for row in cluster.usage(*OCTOBER)) == 0
+
+
+def test_the_last_second_of_the_month_counts(cluster: Lab) -> None:
+    """A window to the first second of the next month loses none."""
+    _ready(cluster, _job("2026-10-31T23:59:59", "2026-11-01T00:00:01"))
+
+    assert cluster.usage(*OCTOBER) == [["p1", "alice", "1", HELD]]
+
+
+def test_a_job_cancelled_while_pending_held_nothing(cluster: Lab) -> None:
+    """No seconds, and an empty AllocTRES."""
+    submitted = _at("2026-10-05T10:00:00")
+    never = InjectedJob("p1", "bob", 0, submitted + 60, HELD, "CANCELLED", submit=submitted)
+    _ready(cluster, never)
+
+    assert cluster.usage(*OCTOBER) == [["p1", "bob", "0", ""]]
+
+
+def test_every_run_of_a_requeued_job_is_listed(cluster: Lab) -> None:
+    """With --duplicates, which the service passes."""
+    _ready(
+        cluster,
+        _job("2026-10-05T10:00:00", "2026-10-05T10:01:00", "REQUEUED", 4711),
+        _job("2026-10-05T10:02:00", "2026-10-05T10:02:30", number=4711),
+    )
+
+    assert [row[2] for row in cluster.usage(*OCTOBER)] == ["60", "30"]
+
+
+def test_suspended_seconds_do_not_count(cluster: Lab) -> None:
+    """They are inside the job's span, and not in ElapsedRaw."""
+    start = _at("2026-10-05T10:00:00")
+    spell = ((start + 60, start + 80),)
+    job = InjectedJob("p1", "alice", start, start + 100, HELD, suspensions=spell)
+    _ready(cluster, job)
+
+    assert cluster.usage(*OCTOBER) == [["p1", "alice", "80", HELD]]
+
+
+def test_failed_and_timed_out_jobs_count_like_completed_ones(cluster: Lab) -> None:
+    """The state is no matter."""
+    _ready(
+        cluster,
+        _job("2026-10-05T10:00:00", "2026-10-05T10:00:10", "FAILED"),
+        _job("2026-10-06T10:00:00", "2026-10-06T10:00:20", "TIMEOUT"),
+        _job("2026-10-07T10:00:00", "2026-10-07T10:00:30", "NODE_FAIL"),
+    )
+
+    assert [row[2] for row in cluster.usage(*OCTOBER)] == ["10", "20", "30"]
+
+
+def test_accounts_are_chosen_by_name_in_any_case_without_their_children(cluster: Lab) -> None:
+    """Missing ones are passed over."""
+    _ready(cluster, _job("2026-10-05T10:00:00", "2026-10-05T10:00:10"))
+    start = _at("2026-10-05T11:00:00")
+    cluster.inject([InjectedJob("p2", "bob", start, start + 5)])
+
+    assert [row[0] for row in cluster.usage(*OCTOBER, "--accounts=P1,missing")] == ["p1"]
+    assert cluster.usage(*OCTOBER, "--accounts=waldur") == []
+
+
+def test_the_jobs_of_a_removed_account_are_still_listed(cluster: Lab) -> None:
+    """The last usage can be reported after the end."""
+    _ready(cluster, _job("2026-10-05T10:00:00", "2026-10-05T10:00:10"))
+
+    assert cluster.remove_account("p1").code == 0
+    assert cluster.usage(*OCTOBER, "--accounts=p1") == [["p1", "alice", "10", HELD]]
+
+
+def test_another_cluster_has_no_jobs(cluster: Lab) -> None:
+    """The answer is the header, with exit 0."""
+    window = (f"--starttime={OCTOBER[0]}", f"--endtime={OCTOBER[1]}")
+    options = [option for option in USAGE if not option.startswith("--clusters")]
+
+    done = cluster.run(
+        "sacct", *options, "--clusters=other", *window, "--format=account,elapsedraw"
+    )
+
+    assert (done.code, done.out) == (0, "Account|ElapsedRaw\n")
+
+
+def test_a_running_job_counts_up_to_now(cluster: Lab) -> None:
+    """And goes on counting."""
+    _ready(cluster)
+    cluster.running("alice", "p1", "--cpus-per-task=2", "--gres=gpu:1")
+    today = f"{datetime.now(UTC):%Y}"
+    window = (f"{today}-01-01T00:00:00", f"{int(today) + 1}-01-01T00:00:00")
+
+    cluster.until(lambda: any(int(row[2]) >= 1 for row in cluster.usage(*window)))
+    [[account, user, seconds, held]] = cluster.usage(*window)
+
+    assert (account, user) == ("p1", "alice")
+    assert 1 <= int(seconds) < 60
+    assert held == "billing=6,cpu=2,gres/gpu=1,mem=2000M,node=1"
+
+
+def test_a_cancelled_job_counts_what_it_ran(cluster: Lab) -> None:
+    """Its state names who cancelled it."""
+    _ready(cluster)
+    cluster.running("alice", "p1")
+    year = datetime.now(UTC).year
+    window = (f"--starttime={year}-01-01T00:00:00", f"--endtime={year + 1}-01-01T00:00:00")
+
+    cluster.run("scancel", "--clusters=lab", "--account=p1")
+
+    def states() -> list[str]:
+        done = cluster.run("sacct", *USAGE, "--truncate", *window, "--format=state,alloctres")
+        return done.out.splitlines()[1:]
+
+    cluster.until(lambda: states() == ["CANCELLED by 0|billing=1,cpu=1,mem=1000M,node=1"])

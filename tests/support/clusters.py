@@ -1,0 +1,539 @@
+"""Real SLURM clusters for tests, made and run by ``tests/clusters/cluster.sh``."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+CLUSTER = "lab"
+DEFAULT_ACCOUNT = "waldur"
+SUITES = {"22.05": "bookworm", "24.11": "trixie", "26.05": "forky"}
+DAEMONS = ("munge", "mariadb", "slurmdbd", "slurmctld", "slurmd")
+
+_log = logging.getLogger(__name__)
+_SCRIPT = Path(__file__).resolve().parent.parent / "clusters" / "cluster.sh"
+_DATABASE = "slurm_acct_db"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_NEEDED_CAPABILITIES = {18: "CAP_SYS_CHROOT", 21: "CAP_SYS_ADMIN", 27: "CAP_MKNOD"}
+_FIRST_INJECTED_JOB = 1_000_001
+_TRES_ID = {"cpu": 1, "mem": 2, "energy": 3, "node": 4, "billing": 5}
+# slurm.h's enum job_states, and JOB_REQUEUE as slurmdbd stores an earlier run of a job.
+_JOB_STATE = {
+    "PENDING": 0,
+    "RUNNING": 1,
+    "COMPLETED": 3,
+    "CANCELLED": 4,
+    "FAILED": 5,
+    "TIMEOUT": 6,
+    "NODE_FAIL": 7,
+    "PREEMPTED": 8,
+    "OUT_OF_MEMORY": 11,
+    "REQUEUED": 1024,
+}
+
+
+class ClusterError(Exception):
+    """A cluster for tests doesn't do what it should; the message tells where to look."""
+
+
+@dataclass(frozen=True)
+class InjectedJob:
+    """One run of a job, as slurmdbd would have stored it; times are epoch seconds.
+
+    A requeued job is several of these with one ``job_id``: the earlier ones in state
+    ``REQUEUED``. ``suspensions`` are (start, end) within the run, and aren't elapsed time.
+    A run with ``end`` 0 still runs (or, with ``start`` 0 too, is pending).
+    """
+
+    account: str
+    user: str
+    start: int
+    end: int
+    tres: str = "cpu=1,mem=1000M,node=1"
+    state: str = "COMPLETED"
+    job_id: int | None = None
+    submit: int | None = None
+    suspensions: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(frozen=True)
+class RealCluster:
+    """A running cluster: SLURM's clients as executables in ``bin_dir``, and what tests need.
+
+    One writer at a time: SLURM's accounting doesn't stand two (``reset`` included).
+    """
+
+    release: str
+    cluster: str
+    bin_dir: Path
+
+    @property
+    def suite(self) -> str:
+        """The Debian suite it comes from."""
+        return SUITES[self.release]
+
+    @property
+    def logs(self) -> Path:
+        """Where the daemons log."""
+        return self.bin_dir.parent / "root" / "lab" / "log"
+
+    def run(
+        self,
+        tool: str,
+        *args: str,
+        user: str | None = None,
+        check: bool = True,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one of SLURM's clients, as root or as ``user`` (alice, bob, carol, dave), in UTC.
+
+        Raises:
+            ClusterError: it failed, and ``check`` is true.
+        """
+        done = subprocess.run(
+            [str(self.bin_dir / tool), *args],
+            env={**os.environ, "TZ": "UTC", "SLURM_LAB_USER": user or ""},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check and done.returncode:
+            raise ClusterError(
+                f"{tool} {' '.join(args)}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+            )
+        return done
+
+    def sacctmgr(self, *args: str) -> list[list[str]]:
+        """Run sacctmgr for its rows, split into columns, without the header."""
+        done = self.run("sacctmgr", "--parsable2", "--noheader", "--immediate", *args)
+        return [line.split("|") for line in done.stdout.splitlines()]
+
+    def submit(
+        self,
+        user: str,
+        account: str,
+        seconds: int,
+        cpus: int = 1,
+        gpus: int = 0,
+        mem_mb: int | None = None,
+        **options: str | int,
+    ) -> str:
+        """Submit a job that sleeps, as ``user``, and return its id.
+
+        ``options`` are sbatch's own: ``time=1, begin="now+1hour"``.
+        """
+        argv = ["--parsable", "--chdir=/tmp", "--output=/dev/null", f"--account={account}"]
+        argv += ["--ntasks=1", f"--cpus-per-task={cpus}"]
+        if gpus:
+            argv.append(f"--gres=gpu:{gpus}")
+        if mem_mb is not None:
+            argv.append(f"--mem={mem_mb}M")
+        argv += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        done = self.run("sbatch", *argv, f"--wrap=exec sleep {seconds}", user=user)
+        return done.stdout.strip().split(";")[0]
+
+    def state_of(self, job: str) -> str:
+        """The job's state in accounting (``RUNNING``, ``CANCELLED``), empty when not there yet.
+
+        22.05 shows a job up to 5 s long without its account: not there yet, either.
+        """
+        done = self.run("sacct", "-XnP", f"--jobs={job}", "--format=account,state")
+        account, _, state = done.stdout.strip().partition("|")
+        return state.split(" ")[0] if account else ""
+
+    def wait_for_state(self, job: str, *states: str, timeout: float = 30) -> None:
+        """Wait until accounting shows the job in one of ``states``.
+
+        Raises:
+            ClusterError: it doesn't in time.
+        """
+        wait_until(
+            lambda: self.state_of(job) in states,
+            timeout,
+            lambda: f"job {job} to be {' or '.join(states)}, it is {self.state_of(job)!r}",
+        )
+
+    def wait_for_jobs_end(self, account: str, timeout: float = 60) -> None:
+        """Wait until accounting has no unfinished job of ``account`` (without its children).
+
+        Raises:
+            ClusterError: it still has one in time.
+        """
+        unfinished = (
+            f"SELECT id_job FROM {CLUSTER}_job_table WHERE deleted=0"
+            f" AND (account='{_checked(account)}' AND time_end=0 OR account IS NULL)"
+        )
+        wait_until(
+            lambda: not self._queued(f"--account={account}") and not self.sql(unfinished),
+            timeout,
+            lambda: f"the end of {account}'s jobs",
+        )
+
+    def inject_jobs(self, jobs: Sequence[InjectedJob]) -> list[int]:
+        """Insert job records straight into slurmdbd's database; return the ids they got.
+
+        Their (account, user) associations must exist. Visible in sacct at once; in sreport
+        after :meth:`rollup`.
+
+        Raises:
+            ClusterError: an association is missing.
+        """
+        if not jobs:
+            return []
+        associations = self._association_ids()
+        tres_ids = {**_TRES_ID, "gres/gpu": self._gpu_tres_id()}
+        ids = self._ids_for(jobs)
+        statements = ["BEGIN"]
+        for job, job_id in zip(jobs, ids, strict=True):
+            if (job.account, job.user) not in associations:
+                raise ClusterError(f"no association of {job.user} with {job.account}")
+            assoc = associations[job.account, job.user]
+            statements += _insertion(job, job_id, assoc, tres_ids)
+        self.sql(";\n".join([*statements, "COMMIT"]))
+        return ids
+
+    def rollup(self, start: datetime, end: datetime) -> None:
+        """Have slurmdbd aggregate usage for sreport now, instead of at the next full hour."""
+        # sreport shows nothing for a time in which the cluster wasn't there yet.
+        self.sql(
+            f"UPDATE {CLUSTER}_event_table SET time_start={int(start.timestamp())}"
+            f" WHERE node_name='' AND time_end=0 AND time_start>{int(start.timestamp())}"
+        )
+        self.run("sacctmgr", "-i", "rollup", _slurm_time(start), _slurm_time(end))
+
+    def usage_by_sreport(
+        self, start: datetime, end: datetime, tres: str = "cpu,mem,gres/gpu"
+    ) -> dict[tuple[str, str, str], int]:
+        """What sreport accounts from ``start`` to ``end``, in TRES-seconds (memory: MB-seconds).
+
+        Keys are (account, user, TRES); the user is empty in an account's total. Empty before
+        :meth:`rollup`.
+        """
+        done = self.run(
+            "sreport", "-nP", "-t", "Seconds", f"--tres={tres}", "cluster",
+            "AccountUtilizationByUser", f"cluster={self.cluster}", f"start={_slurm_time(start)}",
+            f"end={_slurm_time(end)}", "format=account,login,tresname,used",
+        )  # fmt: skip
+        rows = (line.split("|") for line in done.stdout.splitlines())
+        return {(account, login, name): int(used) for account, login, name, used in rows}
+
+    def stop(self, daemon: str) -> None:
+        """Stop one of ``DAEMONS``."""
+        _cluster_sh("stop", self.suite, daemon)
+
+    def start(self, daemon: str) -> None:
+        """Start one of ``DAEMONS`` and wait until it serves."""
+        _cluster_sh("start", self.suite, daemon)
+
+    @contextmanager
+    def without(self, daemon: str) -> Iterator[None]:
+        """Have one of ``DAEMONS`` stopped for the length of a block."""
+        self.stop(daemon)
+        try:
+            yield
+        finally:
+            self.start(daemon)
+
+    def reset(self) -> None:
+        """Leave an empty cluster: no job, no record of one, accounts root and ``waldur`` only.
+
+        Brings back a daemon that is down. When cleaning up isn't enough (root was changed,
+        accounting is damaged) the cluster is booted anew.
+        """
+        try:
+            _cluster_sh("up", self.suite)
+            self._clean()
+            if self._is_empty():
+                return
+            reason = "it isn't empty"
+        except (ClusterError, subprocess.TimeoutExpired) as error:
+            reason = str(error)
+        _log.warning("%s is booted anew: %s", self.suite, reason)
+        _cluster_sh("down", self.suite)
+        _cluster_sh("up", self.suite)
+        self._clean()
+        if not self._is_empty():
+            raise ClusterError(f"{self.suite} isn't empty after a new boot, see {self.logs}")
+
+    def sql(self, statements: str) -> list[list[str]]:
+        """Run SQL in slurmdbd's database and return the rows, all columns as text."""
+        done = subprocess.run(
+            [str(self.bin_dir / "sql"), "--skip-column-names", "--batch", _DATABASE],
+            input=statements,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode:
+            raise ClusterError(f"database: {done.stderr}")
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    def _clean(self) -> None:
+        self._end_all_jobs()
+        # Before the associations: those with a job on record are only marked as deleted.
+        self._forget_jobs()
+        if self._is_empty():
+            return
+        users = self._names("user_table", "root")
+        if users:
+            self._remove("user", users)
+        accounts = self._names("acct_table", "root")
+        if accounts:
+            self._remove("account", accounts)
+        qos = self._names("qos_table", "normal")
+        if qos:
+            self._remove("qos", qos)
+        self.run(
+            "sacctmgr", "-i", "add", "account", DEFAULT_ACCOUNT, f"cluster={self.cluster}",
+            "parent=root", f"description={DEFAULT_ACCOUNT}", timeout=20,
+        )  # fmt: skip
+
+    def _remove(self, kind: str, names: list[str]) -> None:
+        # Exit 1 ("nothing deleted") is what an account without association gives, too.
+        argv = ["-i", "remove", kind, "where", f"name={','.join(names)}"]
+        self.run("sacctmgr", *argv, check=False, timeout=20)
+
+    def _names(self, table: str, keep: str) -> list[str]:
+        rows = self.sql(f"SELECT name FROM {table} WHERE deleted=0 AND name<>'{keep}'")
+        return [row[0] for row in rows]
+
+    def _is_empty(self) -> bool:
+        """Whether only the two accounts are there, without limits, and root's association."""
+        rows = self.sql(f"""
+            SELECT acct, user, parent_acct FROM {CLUSTER}_assoc_table
+              WHERE deleted=0 AND grp_tres_mins='' AND grp_tres='' AND grp_tres_run_mins=''
+              AND max_tres_pj='' AND max_tres_mins_pj=''
+              AND COALESCE(grp_submit_jobs, grp_jobs, grp_wall, max_jobs, max_submit_jobs) IS NULL
+              UNION ALL
+            SELECT 'account', name, IF(description=name, '', description)
+              FROM acct_table WHERE deleted=0 AND name<>'root' UNION ALL
+            SELECT 'user', name, '' FROM user_table WHERE deleted=0 UNION ALL
+            SELECT 'qos', name, '' FROM qos_table WHERE deleted=0
+        """)
+        return sorted(rows) == [
+            ["account", DEFAULT_ACCOUNT, ""],
+            ["qos", "normal", ""],
+            ["root", "", ""],
+            ["root", "root", ""],
+            ["user", "root", ""],
+            [DEFAULT_ACCOUNT, "", "root"],
+        ]
+
+    def _queued(self, *args: str) -> list[str]:
+        return self.run("squeue", "--noheader", "--all", "--format=%A", *args).stdout.split()
+
+    def _end_all_jobs(self) -> None:
+        queued = self._queued()
+        if queued:
+            self.run("scancel", *queued, check=False)
+            wait_until(lambda: not self._queued(), 30, lambda: "the queue to be empty")
+        # 22.05 sends a job's account up to 5 s late, and would make a forgotten record again.
+        late = f"SELECT id_job FROM {CLUSTER}_job_table WHERE account IS NULL"
+        wait_until(lambda: not self.sql(late), 10, lambda: "complete job records")
+
+    def _forget_jobs(self) -> None:
+        usage = ("assoc_usage", "usage", "wckey_usage")
+        tables = ["job", "step", "suspend", "job_env", "job_script"]
+        tables += [f"{kind}_{span}" for kind in usage for span in ("hour", "day", "month")]
+        self.sql(";".join(f"DELETE FROM {CLUSTER}_{table}_table" for table in tables))
+
+    def _association_ids(self) -> dict[tuple[str, str], int]:
+        rows = self.sql(
+            f"SELECT acct, user, id_assoc FROM {CLUSTER}_assoc_table WHERE deleted=0 AND user<>''"
+        )
+        return {(account, user): int(number) for account, user, number in rows}
+
+    def _gpu_tres_id(self) -> int:
+        [[number]] = self.sql("SELECT id FROM tres_table WHERE type='gres' AND name='gpu'")
+        return int(number)
+
+    def _ids_for(self, jobs: Sequence[InjectedJob]) -> list[int]:
+        [[highest]] = self.sql(f"SELECT COALESCE(MAX(id_job), 0) FROM {CLUSTER}_job_table")
+        fresh = max(int(highest) + 1, _FIRST_INJECTED_JOB)
+        ids = []
+        for job in jobs:
+            ids.append(fresh if job.job_id is None else job.job_id)
+            fresh = max(fresh, ids[-1] + 1)
+        return ids
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, what: Callable[[], str]) -> None:
+    """Look until ``condition`` holds.
+
+    Raises:
+        ClusterError: it doesn't within ``timeout`` seconds; ``what`` says what was awaited.
+    """
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise ClusterError(f"waited {timeout} s for {what()}")
+        time.sleep(0.05)
+
+
+def unavailable_reason(release: str) -> str | None:
+    """Why this machine can't run the cluster of ``release``, or None."""
+    if sys.platform != "linux":
+        return "real SLURM clusters need Linux"
+    if os.geteuid() != 0:
+        return "real SLURM clusters need root (chroot, mount, mknod)"
+    missing = _missing_capabilities()
+    if missing:
+        return f"real SLURM clusters need {', '.join(missing)}, which this container withholds"
+    bootstrapped = (_cache() / SUITES[release] / "root" / ".recipe").exists()
+    if not bootstrapped and not (shutil.which("debootstrap") or shutil.which("apt-get")):
+        return "real SLURM clusters need debootstrap (a Debian or Ubuntu machine)"
+    return None
+
+
+@contextmanager
+def running_cluster(release: str) -> Iterator[RealCluster]:
+    """Have the cluster of ``release`` running, for this process alone.
+
+    Waits for another process that uses it (900 s, or SLURM_TESTS_WAIT). Stops at the end what
+    it started, unless KEEP_CLUSTERS=1.
+    """
+    suite = SUITES[release]
+    with _use_lock(suite):
+        was_running = _cluster_sh("status", suite, check=False).returncode == 0
+        _cluster_sh("up", suite)
+        cluster = RealCluster(release, CLUSTER, _cache() / suite / "bin")
+        try:
+            cluster.reset()
+            yield cluster
+        finally:
+            if not was_running and os.environ.get("KEEP_CLUSTERS") != "1":
+                _cluster_sh("down", suite)
+
+
+@contextmanager
+def _use_lock(suite: str) -> Iterator[None]:
+    folder = _cache() / suite
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "use.lock").open("a") as lock:
+        wait_until(
+            lambda: _try_lock(lock),
+            float(os.environ.get("SLURM_TESTS_WAIT", "900")),
+            lambda: f"another test run to be done with {folder}",
+        )
+        yield
+
+
+def _try_lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _cache() -> Path:
+    return Path(
+        os.environ.get("SLURM_TESTS_CACHE", "/var/cache/waldur-slurm-tasks-tests")
+    ).resolve()
+
+
+def _cluster_sh(
+    command: str, suite: str, *more: str, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [str(_SCRIPT), command, suite, *more],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and done.returncode:
+        raise ClusterError(f"cluster.sh {command} {suite}: {done.stdout}{done.stderr}")
+    return done
+
+
+def _missing_capabilities() -> list[str]:
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    effective = int(found[1], 16) if found else 0
+    return [name for bit, name in _NEEDED_CAPABILITIES.items() if not effective >> bit & 1]
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ClusterError(f"not a name for a test's account or user: {name!r}")
+    return name
+
+
+def _slurm_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _tres_ids(tres: str, ids: dict[str, int]) -> str:
+    """``cpu=4,mem=2G`` as slurmdbd stores it: ids, memory in MB."""
+    parts = []
+    for item in tres.split(",") if tres else []:
+        name, _, amount = item.partition("=")
+        factor = {"M": 1, "G": 1024, "T": 1024**2}.get(amount[-1], 0) if name == "mem" else 0
+        number = int(amount[:-1]) * factor if factor else int(amount)
+        parts.append((ids[name], number))
+    return ",".join(f"{number}={amount}" for number, amount in sorted(parts))
+
+
+def _insertion(
+    job: InjectedJob, job_id: int, association: int, tres_ids: dict[str, int]
+) -> list[str]:
+    submit = job.submit if job.submit is not None else job.start
+    tres = _tres_ids(job.tres, tres_ids)
+    cpus = int(dict(item.split("=") for item in tres.split(",") if item).get("1", "1"))
+    columns: dict[str, str | int] = {
+        "mod_time": job.end or job.start or submit,
+        "account": _checked(job.account),
+        "cpus_req": cpus,
+        "job_name": "injected",
+        "id_assoc": association,
+        "id_job": job_id,
+        "id_qos": 1,
+        "id_resv": 0,
+        "id_wckey": 0,
+        "id_user": 2001,
+        "id_group": 2001,
+        "het_job_id": 0,
+        "het_job_offset": 0xFFFFFFFE,
+        "state_reason_prev": 0,
+        "mem_req": 0,
+        "nodelist": "node1" if job.start else "",
+        "nodes_alloc": 1 if job.start else 0,
+        "node_inx": "0",
+        "partition": "main",
+        "priority": 1,
+        "state": _JOB_STATE[job.state],
+        "timelimit": 1440,
+        "time_submit": submit,
+        "time_eligible": submit,
+        "time_start": job.start,
+        "time_end": job.end,
+        "time_suspended": sum(end - start for start, end in job.suspensions),
+        "work_dir": "/tmp",
+        "tres_alloc": tres if job.start else "",
+        "tres_req": tres,
+    }
+    names = ",".join(f"`{name}`" for name in columns)
+    values = ",".join(str(v) if isinstance(v, int) else f"'{v}'" for v in columns.values())
+    statements = [f"INSERT INTO {CLUSTER}_job_table ({names}) VALUES ({values})"]
+    statements += [
+        f"INSERT INTO {CLUSTER}_suspend_table (job_db_inx, id_assoc, time_start, time_end)"
+        f" VALUES (LAST_INSERT_ID(), {association}, {start}, {end})"
+        for start, end in job.suspensions
+    ]
+    return statements

