@@ -233,10 +233,19 @@ def order_limits(components: Components, limits: Mapping[str, object]) -> dict[s
     return minutes
 
 
-def resource_limits(
+def resource_limits(components: Components, minutes: Mapping[str, int]) -> dict[str, int]:
+    """Convert the cluster's limits (TRES-minutes) to Waldur's: limit-based components only."""
+    return {
+        name: component.units(minutes[name])
+        for name, component in components.items()
+        if component.accounting_type == "limit" and name in minutes
+    }
+
+
+def changed_limits(
     components: Components, minutes: Mapping[str, int], current: Mapping[str, object]
 ) -> dict[str, int]:
-    """Convert the cluster's limits to Waldur's, those of limit-based components that differ.
+    """Return the limits that Waldur has to be told, in its units.
 
     Args:
         components: the TRES configuration.
@@ -245,11 +254,9 @@ def resource_limits(
             if converting back and rounding gave another number.
     """
     return {
-        name: component.units(minutes[name])
-        for name, component in components.items()
-        if component.accounting_type == "limit"
-        and name in minutes
-        and not _listed_as(name, component, current.get(name), minutes[name])
+        name: value
+        for name, value in resource_limits(components, minutes).items()
+        if not _listed_as(name, components[name], current.get(name), minutes[name])
     }
 
 

@@ -183,7 +183,7 @@ def _hand_over(control: Control, order: Order, resource: Resource, outcome: Outc
         _on_allocation(
             control, order, lambda: control.waldur.set_backend_id(resource, outcome.account)
         )
-    limits = components.resource_limits(control.components, outcome.limits, order.limits)
+    limits = components.changed_limits(control.components, outcome.limits, order.limits)
     # done makes the order's limits those of the resource; what the cluster has may still differ
     if limits:
         control.waldur.set_limits(resource.uuid, {**order.limits, **limits})

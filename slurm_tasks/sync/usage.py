@@ -306,7 +306,7 @@ def _push_limits(
         return False
     if resource.modified and resource.modified > measured_at:
         return False
-    limits = components.resource_limits(control.components, allocation.limits, resource.limits)
+    limits = components.changed_limits(control.components, allocation.limits, resource.limits)
     if not limits:
         return False
     control.waldur.set_limits(resource.uuid, {**resource.limits, **limits})
