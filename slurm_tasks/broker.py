@@ -6,6 +6,29 @@ from typing import Any
 
 import redis
 from celery import Celery
+from kombu.exceptions import KombuError
+
+from slurm_tasks.errors import TransientError
+
+
+def require(app: Celery, shown: str) -> None:
+    """Make sure that the broker answers.
+
+    Args:
+        app: Celery's application.
+        shown: the broker's URL as a person may see it.
+
+    Raises:
+        TransientError: it doesn't.
+    """
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=5)
+            connection.default_channel.client.ping()
+    except (KombuError, redis.RedisError, OSError) as error:
+        raise TransientError(
+            f"the broker {shown} can't be reached ({error}); is it running? See CELERY_BROKER_URL"
+        ) from error
 
 
 @contextmanager

@@ -314,6 +314,11 @@ class Slurm(Group):
                 "SLURM_CONTAINER_NAME is required when SLURM_DEPLOYMENT_TYPE is docker (the"
                 " default): name the head node's container, or set the type to native"
             )
+        if self.user_default == "root":
+            problems.append(
+                "SLURM_USER_DEFAULT_ACCOUNT must be set when SLURM_DEFAULT_ACCOUNT is root: users"
+                " are never added to root; name another account, or `allocation`"
+            )
         if problems:
             raise ValueError("\n".join(problems))
         return self

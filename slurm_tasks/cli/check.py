@@ -80,19 +80,18 @@ def _findings(local: bool, timeout: int) -> Iterator["Finding"]:
 
 def _broker() -> Generator["Finding", None, frozenset[str]]:
     """Look at the broker and at who consumes its queues; returns the queues that have workers."""
-    from slurm_tasks import settings
+    from slurm_tasks import broker, settings
     from slurm_tasks.app import app
+    from slurm_tasks.errors import TransientError
     from slurm_tasks.model.findings import failed, ok
 
     service = settings.load(settings.Service)
-    where = settings.mask_url(service.broker_url.get_secret_value())
     try:
-        with app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=5)
-    except Exception as error:  # noqa: BLE001 - whatever the driver raises, it can't be reached
-        yield failed("broker", f"{where} can't be reached ({error}); see CELERY_BROKER_URL")
+        broker.require(app, common.broker_shown())
+    except TransientError as error:
+        yield failed("broker", str(error))
         return frozenset()
-    yield ok("broker", where)
+    yield ok("broker", common.broker_shown())
     answers = app.control.inspect(timeout=2).active_queues() or {}
     consumed: dict[str, list[str]] = {}
     for worker, queues in answers.items():

@@ -103,19 +103,19 @@ def local_headnode() -> "HeadNode":
 
 def send(name: str, *args: object, **kwargs: object) -> "AsyncResult":
     """Send a task by its name, once, without waiting for a broker that is away."""
-    from kombu.exceptions import OperationalError
-
-    from slurm_tasks import settings
+    import slurm_tasks.tasks  # noqa: F401 - declares the tasks
+    from slurm_tasks import broker
     from slurm_tasks.app import app
 
-    service = settings.load(settings.Service)
-    import slurm_tasks.tasks  # noqa: F401 - declares the tasks
+    broker.require(app, broker_shown())
+    return app.tasks[name].apply_async(args, kwargs, retry=False)
 
-    try:
-        return app.tasks[name].apply_async(args, kwargs, retry=False)
-    except OperationalError as error:
-        where = settings.mask_url(service.broker_url.get_secret_value())
-        fail(f"the broker {where} can't be reached ({error}); is it running? See CELERY_BROKER_URL")
+
+def broker_shown() -> str:
+    """Return the broker's URL as a person may see it."""
+    from slurm_tasks import settings
+
+    return settings.mask_url(settings.load(settings.Service).broker_url.get_secret_value())
 
 
 def result_of(identifier: str) -> "AsyncResult":
@@ -129,17 +129,21 @@ def result_of(identifier: str) -> "AsyncResult":
 
 def wait(result: "AsyncResult", what: str, timeout: float) -> Any:  # noqa: ANN401 - tasks' JSON
     """Wait for a task with progress on stderr, and return what it returned."""
+    from redis.exceptions import RedisError
     from rich.console import Console
 
     began = time.monotonic()
-    with Console(stderr=True).status(what) as status:
-        while not result.ready():
-            waited = time.monotonic() - began
-            if waited > timeout:
-                fail(f"{what}: no result within {timeout:g} s; the workers may still go on with it")
-            if waited > UNCLAIMED and result.state == "PENDING":
-                status.update(f"{what} (no worker has taken it yet; see `slurm-tasks check`)")
-            time.sleep(POLL)
+    try:
+        with Console(stderr=True).status(what) as status:
+            while not result.ready():
+                waited = time.monotonic() - began
+                if waited > timeout:
+                    fail(f"{what}: no result within {timeout:g} s; the workers may go on with it")
+                if waited > UNCLAIMED and result.state == "PENDING":
+                    status.update(f"{what} (no worker has taken it yet; see `slurm-tasks check`)")
+                time.sleep(POLL)
+    except (RedisError, RuntimeError) as error:  # Celery's word for a lost backend is the latter
+        fail(f"{what}: the broker went away while waiting ({error}); the workers may go on with it")
     if result.failed():
         fail(f"{what}: {type(result.result).__name__}: {result.result}")
     if result.state == "REVOKED":

@@ -140,7 +140,7 @@ class _Pass:
     def _attempt(self, item: _Item, writer: Writer | None) -> None:
         try:
             self._carry_out(item, writer)
-        except PermanentError as error:
+        except (PermanentError, ValueError) as error:  # ValueError: a name that we never pass on
             item.settle(Status.REFUSED, error)
         except TransientError as error:
             item.settle(Status.DEFERRED, error)

@@ -194,7 +194,8 @@ class Client:
         if self.generation is Generation.B:
             self._resource_post(resource, "set_as_ok")
             return
-        for state in ("update_scheduled", "updating", "ok"):
+        # only out of `updating` does the resource follow; an approval left `update_scheduled`
+        for state in ("ok", "update_scheduled", "updating", "ok"):
             self.set_allocation_state(resource, state)
 
     def _resource_post(self, resource: str, action: str, body: object = None) -> None:

@@ -1,0 +1,55 @@
+"""The wheel, installed into an empty environment and used from another directory, is complete."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def _run(*argv: str, cwd: Path) -> str:
+    clean = {key: os.environ[key] for key in os.environ if not key.startswith(("WALDUR", "SLURM"))}
+    clean.pop("VIRTUAL_ENV", None)
+    done = subprocess.run(
+        argv, cwd=cwd, env=clean, capture_output=True, text=True, check=False, timeout=280
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel and install it, with what it depends on, into an environment of its own."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = ("-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder), str(ROOT))
+    _run(sys.executable, *build, cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    environment = folder / "environment"
+    _run(sys.executable, "-m", "venv", str(environment), cwd=folder)
+    _run(str(environment / "bin" / "pip"), "install", "--quiet", str(wheel), cwd=folder)
+    return environment / "bin"
+
+
+def test_the_wheel_is_complete(installed: Path, tmp_path: Path) -> None:
+    """Celery finds the application, and the shell prints a configuration that it accepts."""
+    report = _run(str(installed / "celery"), "-A", "slurm_tasks", "report", cwd=tmp_path)
+    assert "slurm_tasks.cluster.*" in report
+    example = _run(str(installed / "slurm-tasks"), "components", "example", cwd=tmp_path)
+    assert example == (ROOT / "config-components.yaml").read_text()
+    _run(str(installed / "slurm-tasks"), "settings", cwd=tmp_path)
+
+
+def test_the_demo_says_what_it_misses(installed: Path, tmp_path: Path) -> None:
+    """Without the demo's packages the demo names them."""
+    done = subprocess.run(
+        [installed / "slurm-tasks", "demo"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "waldur-slurm-tasks[demo]" in done.stderr
