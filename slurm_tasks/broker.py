@@ -23,7 +23,7 @@ def require(app: Celery, shown: str) -> None:
     """
     try:
         with app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=5)
+            connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=5)
             connection.default_channel.client.ping()
     except (KombuError, redis.RedisError, OSError) as error:
         raise TransientError(
