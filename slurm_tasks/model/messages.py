@@ -94,6 +94,7 @@ class Desired(Message):
         project: whose account stands above the allocation's.
         backend_id: the account's name when Waldur knows one; it always wins.
         limits: TRES-minutes (MB-minutes) to set, -1 for unlimited; None leaves them alone.
+        keep_limits: whether an account that exists keeps the limits it has.
         users: usernames that belong in the account; None leaves them alone.
         paused: whether it accepts no jobs; None leaves that alone.
         order: the order behind it, for the audit.
@@ -107,6 +108,7 @@ class Desired(Message):
     project: Owner
     backend_id: AccountName = ""
     limits: Limits | None = None
+    keep_limits: bool = False
     users: tuple[Username, ...] | None = None
     paused: bool | None = None
     order: Uuid | None = None

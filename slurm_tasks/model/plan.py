@@ -186,7 +186,8 @@ def _settings(desired: Desired, account: Account) -> Iterator[Change]:
     differing = {
         name: value
         for name, value in (desired.limits or {}).items()
-        if account.limits.get(name, UNLIMITED) != tres.listed(name, value)
+        if not desired.keep_limits
+        and account.limits.get(name, UNLIMITED) != tres.listed(name, value)
     }
     if differing:
         yield SetLimits(account.name, differing)

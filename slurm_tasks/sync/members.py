@@ -63,6 +63,8 @@ def _desired(control: Control, resource: Resource, intent: Intent) -> Desired:
         project=Owner(uuid=uuid_of(resource.project_uuid), title=resource.project_name),
         backend_id=names.fold_backend_id(resource.backend_id),
         limits=limits,
+        keep_limits=control.limit_owner == "slurm",
+        paused=resource.paused if intent is Intent.UPDATE else None,
         users=usernames(control.waldur.team(resource.uuid), resource.uuid),
     )
 

@@ -235,7 +235,13 @@ class Client:
                 raise
 
     def _remote_post(self, resource: str, action: str, body: object) -> None:
-        self._http.post(f"marketplace-slurm-remote/{resource}/{action}/", body)
+        try:
+            self._http.post(f"marketplace-slurm-remote/{resource}/{action}/", body)
+        except WaldurRefusedError as error:
+            if not error.route_missing:
+                raise
+            self.__dict__.pop("generation", None)  # the server was upgraded under our feet
+            raise WaldurError(f"{error}; its generation is looked up again") from error
 
     # ---- usage
 

@@ -188,8 +188,8 @@ def test_slurmdbd_away(world: World, words: str, effect: bool) -> None:  # noqa:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(argv="show account", stdout="", exit_code=0),
-        Fault(argv="show account", truncate=200),
+        Fault(argv="show account", stdout=""),
+        Fault(argv="show account", truncate=100),
         Fault(argv="show account", stdout="slurmdbd: database upgrade\n"),
     ],
     ids=["nothing", "half", "something else"],
@@ -214,7 +214,7 @@ def test_lock_held(world: World) -> None:
 def test_lying_exit_code(world: World) -> None:
     """A write that exits with 0 and changes nothing is noticed when the cluster is read back."""
     order = world.order()
-    world.slurm.set_faults(Fault(argv="add user", stdout="", exit_code=0))
+    world.slurm.set_faults(Fault(argv="add user", stdout="", times=1))
     assert "did not take it" in world.sync_orders()[order]
     assert world.order_state(order) == "executing"
     assert world.sync_orders()[order].startswith("done")
