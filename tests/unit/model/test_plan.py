@@ -1,0 +1,495 @@
+"""The plan: what has to change, in which order, and what is never touched."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slurm_tasks.errors import PermanentError
+from slurm_tasks.model import names
+from slurm_tasks.model.changes import (
+    AddAccount,
+    AddUsers,
+    CancelJobs,
+    Change,
+    RemoveAccount,
+    RemoveUsers,
+    SetBlocked,
+    SetDefault,
+    SetLimits,
+    SetParent,
+    advance,
+)
+from slurm_tasks.model.cluster import Account, Cluster
+from slurm_tasks.model.messages import Desired, Intent, Owner
+from slurm_tasks.model.names import Kind
+from slurm_tasks.model.plan import Rules, plan, removals, with_defaults_moved
+from tests.unit.build import (
+    ACCOUNT,
+    CUSTOMER_ACCOUNT,
+    LAB,
+    PREFIXES,
+    PROJECT_ACCOUNT,
+    REMOVABLE,
+    RESOURCE,
+    RULES,
+    UNI,
+    allocation,
+    cluster,
+    customer,
+    desired,
+    name_of,
+    project,
+    standing_cluster,
+    uuid,
+)
+
+OTHER = Owner(uuid=uuid("c2"), title="Other")
+
+
+def planned(
+    state: Cluster, intent: Intent = Intent.CREATE, rules: Rules = RULES, **changed: object
+) -> list[Change]:
+    """Plan an allocation."""
+    return plan(desired(intent, **changed), state, REMOVABLE, rules)
+
+
+def test_the_first_allocation_makes_the_tree_above_it() -> None:
+    """Customer under the default account, project under the customer, allocation under it."""
+    changes = planned(cluster(), limits={"cpu": 60, "mem": -1}, users=("bob", "alice"))
+
+    assert changes == [
+        AddAccount(
+            *(CUSTOMER_ACCOUNT, "waldur", f"waldur:customer:{UNI.uuid} Uni", CUSTOMER_ACCOUNT)
+        ),
+        AddAccount(
+            *(PROJECT_ACCOUNT, CUSTOMER_ACCOUNT, f"waldur:project:{LAB.uuid} Lab"),
+            CUSTOMER_ACCOUNT,
+        ),
+        AddAccount(
+            *(ACCOUNT, PROJECT_ACCOUNT, f"waldur:allocation:{RESOURCE} Genomics"),
+            *(CUSTOMER_ACCOUNT, {"cpu": 60}),
+        ),
+        AddUsers(("alice", "bob"), ACCOUNT, default="waldur"),
+    ]
+
+
+def test_an_allocation_that_is_as_wanted_needs_nothing() -> None:
+    """The same order again, for whatever reason, is an empty plan."""
+    state = standing_cluster("alice", limits={"cpu": 60})
+
+    for intent in (Intent.CREATE, Intent.UPDATE, Intent.MEMBERS):
+        assert planned(state, intent, limits={"cpu": 60}, users=("alice",), paused=False) == []
+
+
+def test_a_creation_that_was_cut_off_goes_on_where_it_stopped() -> None:
+    """What is there by its marker is taken up, under the name that it has."""
+    state = cluster(customer(), project(), allocation())
+
+    changes = planned(state, title="renamed since", limits={"cpu": 60}, users=("alice",))
+
+    assert changes == [
+        SetLimits(ACCOUNT, {"cpu": 60}),
+        AddUsers(("alice",), ACCOUNT, default="waldur"),
+    ]
+
+
+def test_an_account_of_the_wanted_name_that_is_not_ours_is_never_adopted() -> None:
+    """A Create meets a stranger's account: a readable refusal that names it."""
+    state = cluster(Account(ACCOUNT, "waldur", "physics"))
+
+    with pytest.raises(PermanentError, match="not one of Waldur's; it is left alone") as caught:
+        planned(state)
+
+    assert ACCOUNT in str(caught.value)
+
+
+def test_a_name_that_the_cluster_has_lost_is_taken_all_the_same() -> None:
+    """An account without associations keeps its description: a stranger's is not adopted."""
+    state = Cluster("lab", cluster().accounts, bare={ACCOUNT: "physics"})
+
+    with pytest.raises(PermanentError, match="it is left alone"):
+        planned(state)
+
+
+def test_the_backend_id_of_another_allocation_is_refused() -> None:
+    """Two resources with one backend id: the marker tells whose it is."""
+    state = standing_cluster()
+
+    with pytest.raises(PermanentError, match=f"that of allocation {RESOURCE}"):
+        planned(state, Intent.UPDATE, resource=uuid("a2"), backend_id=ACCOUNT)
+
+
+def test_an_account_that_waldur_names_is_ours_without_a_marker() -> None:
+    """Accounts of an earlier agent are updated under their backend id."""
+    state = cluster(Account("old_alloc", "waldur", "genomics"))
+
+    changes = planned(state, Intent.UPDATE, backend_id="old_alloc", limits={"cpu": 1})
+
+    assert changes == [SetLimits("old_alloc", {"cpu": 1})]
+
+
+@pytest.mark.parametrize("name", ["waldur", "everyone"])
+def test_the_default_accounts_cannot_be_an_allocations(name: str) -> None:
+    """Not even a backend id in Waldur makes the service change them."""
+    rules = Rules(PREFIXES, root="waldur", user_default="everyone")
+    state = cluster(Account("everyone", "root"))
+
+    for intent in Intent:
+        with pytest.raises(PermanentError, match="never changes"):
+            planned(state, intent, rules, backend_id=name)
+
+
+def test_only_limits_that_differ_are_set() -> None:
+    """TRES that aren't named stay; -1 takes a limit away that is there."""
+    state = standing_cluster(limits={"cpu": 60, "mem": 5, "gres/gpu": 1, "node": 3})
+
+    changes = planned(state, Intent.UPDATE, limits={"cpu": 60, "mem": -1, "gres/gpu": 2, "fs": -1})
+
+    assert changes == [SetLimits(ACCOUNT, {"mem": -1, "gres/gpu": 2})]
+
+
+def test_zero_is_a_limit_and_not_none() -> None:
+    """A limit of zero is set where there was none."""
+    changes = planned(standing_cluster(), Intent.UPDATE, limits={"cpu": 0})
+
+    assert changes == [SetLimits(ACCOUNT, {"cpu": 0})]
+
+
+@pytest.mark.parametrize(("blocked", "paused"), [(False, True), (True, False)])
+def test_a_paused_resource_accepts_no_jobs(blocked: bool, paused: bool) -> None:
+    """Blocking follows the resource, both ways."""
+    changes = planned(standing_cluster(blocked=blocked), Intent.UPDATE, paused=paused)
+
+    assert changes == [SetBlocked(ACCOUNT, blocked=paused)]
+
+
+def test_a_new_account_of_a_paused_resource_is_blocked_at_once() -> None:
+    """Before users join it, so that no job slips in."""
+    changes = planned(cluster(), paused=True, users=("alice",))
+
+    assert changes[-2:] == [
+        SetBlocked(ACCOUNT, blocked=True),
+        AddUsers(("alice",), ACCOUNT, default="waldur"),
+    ]
+
+
+def test_users_with_associations_keep_their_default() -> None:
+    """A default account is given to newcomers only: an add with it would overwrite theirs."""
+    state = cluster(
+        *(customer(), project(), allocation()), Account("physics", "root", users=frozenset({"bob"}))
+    )
+
+    changes = planned(state, Intent.MEMBERS, users=("alice", "bob"))
+
+    assert changes == [
+        AddUsers(("alice",), ACCOUNT, default="waldur"),
+        AddUsers(("bob",), ACCOUNT),
+    ]
+
+
+def test_newcomers_may_get_the_allocation_as_default() -> None:
+    """Without a site's default account it is the one that they join."""
+    changes = planned(
+        standing_cluster(), Intent.MEMBERS, Rules(PREFIXES, "waldur", None), users=("alice",)
+    )
+
+    assert changes == [AddUsers(("alice",), ACCOUNT, default=ACCOUNT)]
+
+
+def test_leavers_jobs_are_cancelled_before_they_are_removed() -> None:
+    """SLURM refuses to remove a user who has jobs there."""
+    changes = planned(standing_cluster("alice", "bob"), Intent.MEMBERS, users=("alice",))
+
+    assert changes == [CancelJobs(ACCOUNT, ("bob",)), RemoveUsers(("bob",), ACCOUNT)]
+
+
+def test_users_who_are_nobody_to_the_offering_stay() -> None:
+    """A service account that an operator put in is not ours to remove."""
+    assert planned(standing_cluster("monitor"), Intent.MEMBERS, users=()) == []
+
+
+def test_an_update_without_a_team_leaves_users_alone() -> None:
+    """No list of users is not an empty list."""
+    assert planned(standing_cluster("alice"), Intent.UPDATE) == []
+
+
+def test_a_missing_account_is_made_again_by_an_update_and_not_by_members() -> None:
+    """The member sync only reports it."""
+    state = cluster(customer(), project())
+
+    assert planned(state, Intent.MEMBERS, backend_id="old_alloc", users=("alice",)) == []
+    (added,) = planned(state, Intent.UPDATE, backend_id="old_alloc")
+    assert isinstance(added, AddAccount)
+    assert added.name == "old_alloc"
+
+
+def test_a_project_that_moved_is_hung_under_its_new_customer() -> None:
+    """The new customer's account is made if need be; the move happens once."""
+    state = standing_cluster()
+
+    changes = planned(state, Intent.UPDATE, customer=OTHER)
+
+    moved = changes[-1]
+    assert isinstance(changes[0], AddAccount)
+    assert moved == SetParent(PROJECT_ACCOUNT, changes[0].name)
+    assert planned(advance(state, changes), Intent.UPDATE, customer=OTHER) == []
+
+
+def test_a_new_allocation_in_a_moved_project_moves_it_and_makes_the_customer_once() -> None:
+    """Creation finds the project under another customer's account."""
+    state = cluster(customer(), project())
+
+    changes = planned(state, customer=OTHER)
+
+    assert [type(change) for change in changes] == [AddAccount, SetParent, AddAccount]
+
+
+def test_a_project_an_operator_hung_elsewhere_stays_there() -> None:
+    """Only from one customer's account to another's is a project moved."""
+    state = cluster(customer(), Account("physics", "root"), project(parent="physics"), allocation())
+
+    assert planned(state, Intent.UPDATE) == []
+
+
+def test_an_owners_account_of_the_old_agent_serves_as_parent_only() -> None:
+    """Its name holds the uuid; without a marker it is neither changed nor removed."""
+    unmarked = (Account(CUSTOMER_ACCOUNT, "root", "uni"), Account(PROJECT_ACCOUNT, "root", "lab"))
+
+    (added,) = planned(cluster(*unmarked))
+    ended = planned(cluster(*unmarked, allocation()), Intent.TERMINATE)
+
+    assert isinstance(added, AddAccount)
+    assert added.parent == PROJECT_ACCOUNT
+    assert [str(change) for change in ended if isinstance(change, RemoveAccount)] == [
+        f"remove account {ACCOUNT}"
+    ]
+
+
+def test_an_owners_account_with_another_marker_is_refused() -> None:
+    """The name of our project, marked as somebody else's: a person has to look."""
+    wrong = Account(CUSTOMER_ACCOUNT, "waldur", f"waldur:customer:{uuid('c9')}")
+    lost = Cluster("lab", cluster().accounts, bare={wrong.name: wrong.description})
+
+    for state in (cluster(wrong), lost):
+        with pytest.raises(PermanentError, match="correct its description"):
+            planned(state)
+
+
+def test_a_termination_blocks_cancels_and_removes_from_the_bottom_up() -> None:
+    """Users before the account, the account before its empty project and customer."""
+    changes = planned(standing_cluster("alice", "monitor"), Intent.TERMINATE)
+
+    assert changes == [
+        SetBlocked(ACCOUNT, blocked=True),
+        CancelJobs(ACCOUNT),
+        RemoveUsers(("alice", "monitor"), ACCOUNT),
+        RemoveAccount(ACCOUNT),
+        RemoveAccount(PROJECT_ACCOUNT),
+        RemoveAccount(CUSTOMER_ACCOUNT),
+    ]
+
+
+def test_a_default_account_with_a_marker_is_still_only_a_parent() -> None:
+    """Somebody described it as the customer's or project's: it is neither moved nor removed."""
+    as_customer = Account("waldur", "root", f"waldur:customer:{UNI.uuid}")
+    as_project = Account("waldur", CUSTOMER_ACCOUNT, f"waldur:project:{LAB.uuid}")
+
+    for default in (as_customer, as_project):
+        state = cluster(customer(parent="root"), default, allocation(parent="waldur"))
+        assert RemoveAccount("waldur") not in planned(state, Intent.TERMINATE)
+        assert planned(state, Intent.UPDATE, customer=OTHER) == []
+
+
+def test_a_project_or_customer_that_has_more_stays() -> None:
+    """Another allocation, another project, or a user in it keeps an owner's account."""
+    second = allocation(resource=uuid("a2"))
+    alone = cluster(customer(), project(), allocation(), second)
+    other = cluster(customer(), project(), project(Owner(uuid=uuid("b2"))), allocation())
+
+    assert planned(alone, Intent.TERMINATE)[-1] == RemoveAccount(ACCOUNT)
+    assert planned(other, Intent.TERMINATE)[-1] == RemoveAccount(PROJECT_ACCOUNT)
+
+
+def test_a_termination_of_what_is_not_there_tidies_up() -> None:
+    """Cut off after the allocation's account was removed, it goes on with the empty ones."""
+    state = cluster(customer(), project())
+
+    assert planned(state, Intent.TERMINATE, backend_id=ACCOUNT) == [
+        RemoveAccount(PROJECT_ACCOUNT),
+        RemoveAccount(CUSTOMER_ACCOUNT),
+    ]
+    assert planned(cluster(), Intent.TERMINATE, backend_id=ACCOUNT) == []
+
+
+def test_a_termination_with_accounts_below_is_refused() -> None:
+    """SLURM would remove the whole subtree; an operator made it."""
+    state = cluster(customer(), project(), allocation(), Account("sub", ACCOUNT))
+
+    with pytest.raises(PermanentError, match="sub on cluster 'lab' are below it"):
+        planned(state, Intent.TERMINATE)
+
+
+def test_an_account_of_other_clusters_is_removed_from_this_one_only() -> None:
+    """The change says that the cluster has to be named."""
+    state = Cluster("lab", standing_cluster().accounts, shared=frozenset({ACCOUNT}))
+
+    changes = planned(state, Intent.TERMINATE)
+
+    assert RemoveAccount(ACCOUNT, shared=True) in changes
+    assert RemoveAccount(PROJECT_ACCOUNT, shared=False) in changes
+
+
+def test_a_default_is_moved_before_its_association_goes() -> None:
+    """To the site's default account where the user has it, else to another of theirs."""
+    state = cluster(
+        allocation("alice", "bob", "carol", "dave", parent="waldur"),
+        Account("physics", "root", users=frozenset({"bob", "carol"})),
+        users=frozenset({"alice", "bob"}),
+    )
+    removal = RemoveUsers(("alice", "bob", "carol", "dave"), ACCOUNT)
+    defaults = dict.fromkeys(("alice", "bob", "carol", "dave"), ACCOUNT)
+
+    moved = with_defaults_moved([removal], state, defaults, RULES)
+
+    assert moved == [
+        SetDefault(("carol",), "physics"),
+        SetDefault(("alice", "bob"), "waldur"),
+        removal,
+    ]
+
+
+def test_other_defaults_stay_where_they_are() -> None:
+    """A default that points elsewhere, or is unknown, is not touched."""
+    state = cluster(allocation("alice", "bob", parent="waldur"), users=frozenset({"alice", "bob"}))
+    removal = RemoveUsers(("alice", "bob"), ACCOUNT)
+
+    assert with_defaults_moved([removal], state, {"alice": "waldur"}, RULES) == [removal]
+
+
+def test_removals_count_users_and_accounts() -> None:
+    """What is added, set or cancelled takes nothing away."""
+    changes: list[Change] = [
+        CancelJobs(ACCOUNT),
+        RemoveUsers(("alice", "bob"), ACCOUNT),
+        RemoveAccount(ACCOUNT),
+        SetBlocked(ACCOUNT, blocked=True),
+    ]
+
+    assert removals(changes) == 3
+
+
+USERS = ("alice", "bob", "carol", "monitor")
+OWNERS = {
+    Kind.CUSTOMER: (UNI, OTHER),
+    Kind.PROJECT: (LAB, Owner(uuid=uuid("b2"), title="Group")),
+}
+RESOURCES = (RESOURCE, uuid("a2"))
+STRANGERS = ("physics", "old_alloc")
+OURS = {
+    **{
+        names.owner_name(PREFIXES, k, o.uuid): (k, o.uuid)
+        for k, both in OWNERS.items()
+        for o in both
+    },
+    **{name_of(resource): (Kind.ALLOCATION, resource) for resource in RESOURCES},
+}
+users_of_an_account = st.sampled_from([(), ("alice",), ("bob", "monitor"), USERS]).map(frozenset)
+some_limits = st.sampled_from([{}, {"cpu": 1}, {"cpu": 0, "mem": 2}])
+descriptions = st.sampled_from(
+    ["", "physics", *(names.describe(kind, found, "x") for kind, found in OURS.values())]
+)
+places = st.sampled_from(["here", "here", "nowhere", "bare"])
+mostly = st.sampled_from([True, True, True, False])
+either = st.booleans()
+numbers = st.integers(0, 7)
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> Cluster:
+    """Draw a tree of some of our accounts and strangers', wherever they may hang."""
+    default = Account("waldur", "root", draw(descriptions), users=draw(users_of_an_account))
+    accounts = {"root": Account("root"), "waldur": default}
+    bare: dict[str, str] = {}
+    candidates = [*OURS, *STRANGERS]
+    for name in candidates if draw(either) else reversed(candidates):
+        usual = names.describe(*OURS[name], "x") if name in OURS else ""
+        description = usual if draw(mostly) else draw(descriptions)
+        place = draw(places)
+        if place == "here":
+            accounts[name] = Account(
+                *(name, list(accounts)[draw(numbers) % len(accounts)], description),
+                *(draw(some_limits), draw(users_of_an_account), draw(either)),
+            )
+        elif place == "bare":
+            bare[name] = description
+    shared = frozenset(OURS if draw(either) else ())
+    return Cluster("lab", accounts, bare, shared)
+
+
+@st.composite
+def allocations(draw: st.DrawFn) -> Desired:
+    """Draw what Waldur might want."""
+    wanted = st.dictionaries(st.sampled_from(["cpu", "mem"]), st.integers(-1, 3))
+    return desired(
+        draw(st.sampled_from(list(Intent))),
+        resource=draw(st.sampled_from(RESOURCES)),
+        customer=draw(st.sampled_from(OWNERS[Kind.CUSTOMER])),
+        project=draw(st.sampled_from(OWNERS[Kind.PROJECT])),
+        backend_id=draw(st.sampled_from(["", "", "old_alloc", "waldur", *OURS])),
+        limits=draw(st.none() | wanted),
+        users=draw(st.none() | st.lists(st.sampled_from(USERS), unique=True)),
+        paused=draw(st.none() | st.booleans()),
+    )
+
+
+def plan_or_nothing(item: Desired, state: Cluster) -> list[Change]:
+    """Plan an allocation; what is refused changes nothing."""
+    try:
+        return plan(item, state, REMOVABLE, RULES)
+    except PermanentError:
+        return []
+
+
+@settings(max_examples=80)
+@given(clusters(), allocations())
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do(state: Cluster, item: Desired) -> None:
+    """Whatever the cluster and the allocation, one pass is enough: the second plan is empty."""
+    changes = plan_or_nothing(item, state)
+
+    if changes:
+        assert plan(item, advance(state, changes), REMOVABLE, RULES) == []
+
+
+@settings(max_examples=80)
+@given(clusters(), allocations())
+def test_a_plan_touches_nothing_but_its_own(state: Cluster, item: Desired) -> None:
+    """Every other account stays as it is; the default account may only gain users."""
+    mine = {
+        *((Kind.ALLOCATION, item.resource), (Kind.PROJECT, item.project.uuid)),
+        (Kind.CUSTOMER, item.customer.uuid),
+    }
+
+    after = advance(state, plan_or_nothing(item, state))
+
+    for name, account in state.accounts.items():
+        if name == "waldur":
+            default = after.accounts[name]
+            assert account.users <= default.users
+            assert account == Account(**{**vars(default), "users": account.users})
+        elif names.marker(account.description) not in mine and name != item.backend_id:
+            assert after.get(name) == account
+
+
+@settings(max_examples=80)
+@given(clusters(), allocations())
+def test_members_remove_only_who_may_be_removed(state: Cluster, item: Desired) -> None:
+    """Whoever is no user of the offering keeps every association; nobody wanted is removed."""
+    members = item.model_copy(update={"intent": Intent.MEMBERS})
+
+    for change in plan_or_nothing(members, state):
+        assert not isinstance(change, RemoveAccount)
+        if isinstance(change, CancelJobs | RemoveUsers):
+            assert set(change.users) <= REMOVABLE - set(item.users or ())
+            assert change.users

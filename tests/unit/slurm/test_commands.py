@@ -1,0 +1,471 @@
+"""SLURM's commands: their arguments, and how their output is understood."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slurm_tasks.errors import ParseError
+from slurm_tasks.model import changes, names
+from slurm_tasks.model.changes import Change
+from slurm_tasks.model.cluster import Account
+from slurm_tasks.slurm import commands
+from slurm_tasks.slurm.commands import (
+    AccountUsage,
+    Command,
+    ShowAccounts,
+    ShowConfig,
+    ShowDefaults,
+    ShowTres,
+    for_change,
+)
+
+HEADER = "Cluster|Account|ParentName|User|GrpSubmit|GrpTRESMins|Descr"
+SACCTMGR = ["--parsable2", "--immediate"]
+APRIL, MAY = 1775001600, 1777593600
+
+
+def argvs(change: Change) -> list[list[str]]:
+    """Return the arguments of a change's commands."""
+    return [command.argv() for command in for_change(change, "lab")]
+
+
+def listing(*rows: str) -> list[str]:
+    """Make a listing of accounts with the header, root and the default account."""
+    root = ("lab|root|||||default root account", "lab|root||root|||default root account")
+    return [f"{line}\n" for line in (HEADER, *root, *rows)]
+
+
+def accounts(*rows: str) -> dict[str, Account]:
+    """Parse a listing of accounts."""
+    return dict(ShowAccounts("lab").parse(listing(*rows)).accounts)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            changes.AddAccount("a1", "p1", "A 1", "c", {"mem": 5, "cpu": 6}),
+            (
+                "add account name=a1 cluster=lab parent=p1 description=A 1 organization=c"
+                " GrpTRESMins=cpu=6,mem=5"
+            ),
+        ),
+        (
+            changes.AddAccount("c1", "root", "d", "c1"),
+            "add account name=c1 cluster=lab parent=root description=d organization=c1",
+        ),
+        (
+            changes.SetParent("p1", "c2"),
+            "modify account where name=p1 cluster=lab set parent=c2",
+        ),
+        (
+            changes.SetLimits("a1", {"gres/gpu": 0, "cpu": -1}),
+            "modify account where name=a1 cluster=lab set GrpTRESMins=cpu=-1,gres/gpu=0",
+        ),
+        (
+            changes.SetBlocked("a1", blocked=True),
+            "modify account where name=a1 cluster=lab set GrpSubmitJobs=0",
+        ),
+        (
+            changes.SetBlocked("a1", blocked=False),
+            "modify account where name=a1 cluster=lab set GrpSubmitJobs=-1",
+        ),
+        (
+            changes.AddUsers(("alice", "bob"), "a1", "waldur"),
+            "add user name=alice,bob cluster=lab account=a1,waldur DefaultAccount=waldur",
+        ),
+        (
+            changes.AddUsers(("alice",), "a1", "a1"),
+            "add user name=alice cluster=lab account=a1 DefaultAccount=a1",
+        ),
+        (
+            changes.AddUsers(("alice",), "a1"),
+            "add user name=alice cluster=lab account=a1",
+        ),
+        (
+            changes.SetDefault(("alice", "bob"), "a1"),
+            "modify user where name=alice,bob cluster=lab set DefaultAccount=a1",
+        ),
+        (
+            changes.RemoveUsers(("alice", "bob"), "a1"),
+            "remove user where name=alice,bob account=a1 cluster=lab",
+        ),
+        (changes.RemoveAccount("a1"), "remove account where name=a1"),
+        (changes.RemoveAccount("a1", shared=True), "remove account where name=a1 cluster=lab"),
+    ],
+)
+def test_a_change_is_one_sacctmgr_command(change: Change, expected: str) -> None:
+    """Every change names its accounts, users and the cluster before anything is set."""
+    (command,) = for_change(change, "lab")
+
+    assert command.tool == "sacctmgr"
+    assert command.writes
+    assert command.argv()[:2] == SACCTMGR
+    assert " ".join(command.argv()[2:]) == expected
+
+
+def test_a_description_with_blanks_is_one_argument() -> None:
+    """No shell is between us and SLURM."""
+    (argv,) = argvs(changes.AddAccount("a1", "p1", "two words", "c1"))
+
+    assert "description=two words" in argv
+
+
+def test_jobs_are_cancelled_by_account_or_by_user_in_it() -> None:
+    """One scancel for all of an account's jobs, or one for each of several users."""
+    everybody = for_change(changes.CancelJobs("a1"), "lab")
+    some = for_change(changes.CancelJobs("a1", ("alice", "bob")), "lab")
+
+    assert [c.argv() for c in everybody] == [["--clusters=lab", "--account=a1"]]
+    assert [c.argv() for c in some] == [
+        ["--clusters=lab", "--account=a1", "--user=alice"],
+        ["--clusters=lab", "--account=a1", "--user=bob"],
+    ]
+    assert {c.tool for c in some} == {"scancel"}
+
+
+def test_a_home_is_made_by_pams_helper() -> None:
+    """The helper's path is absolute; it takes the user alone."""
+    command = commands.MakeHome("lab", "alice")
+
+    assert (command.tool, command.argv()) == ("/usr/sbin/mkhomedir_helper", ["alice"])
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (
+            ShowAccounts("lab"),
+            f"show account withassoc format={ShowAccounts._FORMAT}",
+        ),
+        (ShowDefaults("lab"), "show user where cluster=lab format=user,defaultaccount"),
+        (ShowTres("lab"), "show tres format=type,name"),
+    ],
+)
+def test_reads_ask_for_named_columns_with_a_header(command: Command[object], expected: str) -> None:
+    """Without `--noheader`: an empty listing and a failed one are never the same."""
+    assert [*SACCTMGR, *expected.split()] == command.argv()
+    assert not command.writes
+
+
+def test_usage_is_asked_for_in_utc_and_half_open() -> None:
+    """From the first second of the month to the first second of the next, every run."""
+    argv = AccountUsage("lab", APRIL, MAY, ("a1", "a2")).argv()
+
+    assert "--starttime=2026-04-01T00:00:00" in argv
+    assert "--endtime=2026-05-01T00:00:00" in argv
+    assert "--accounts=a1,a2" in argv
+    assert "--clusters=lab" in argv
+    assert {"--allocations", "--allusers", "--duplicates", "--truncate", "--noconvert"} <= set(argv)
+    assert not any(word.startswith("--state") for word in argv)
+
+
+def test_above_2000_names_usage_is_asked_for_without_them() -> None:
+    """A longer list would be E2BIG; the accounts are picked from the output instead."""
+    many = tuple(f"a{number}" for number in range(2001))
+
+    assert any(word.startswith("--accounts") for word in AccountUsage("c", 0, 1, many[1:]).argv())
+    assert not any(word.startswith("--accounts") for word in AccountUsage("c", 0, 1, many).argv())
+
+
+@pytest.mark.parametrize(("start", "end"), [(MAY, APRIL), (APRIL, APRIL), (-1, APRIL)])
+def test_a_period_without_length_is_refused(start: int, end: int) -> None:
+    """Such a window means something else to sacct."""
+    with pytest.raises(ValueError, match="is empty"):
+        AccountUsage("lab", start, end, ("a1",)).argv()
+
+
+BAD_ACCOUNTS = ("", "root", "-x", "a,b", "a[1-3]", "a b", "x=y", "A", "a\n", "a" * 42)
+BAD_USERS = ("", "root", "-x", "a,b", "a b", "x=y", "Alice", "a\n", "1000")
+BAD_VALUES = ("", "a\nb", 'say "x"', "it's", "a,b", "x=y", "a|b", "a\\b", "\x7f")
+
+FOR_ACCOUNT: list[Callable[[str], Change]] = [
+    lambda name: changes.AddAccount(name, "p1", "d", "o"),
+    lambda name: changes.SetParent(name, "p1"),
+    lambda name: changes.SetParent("a1", name),
+    lambda name: changes.SetLimits(name, {"cpu": 1}),
+    lambda name: changes.SetBlocked(name, blocked=True),
+    lambda name: changes.AddUsers(("alice",), name),
+    lambda name: changes.SetDefault(("alice",), name),
+    lambda name: changes.RemoveUsers(("alice",), name),
+    changes.RemoveAccount,
+    changes.CancelJobs,
+]
+FOR_USER: list[Callable[[str], Change]] = [
+    lambda name: changes.AddUsers(("alice", name), "a1"),
+    lambda name: changes.SetDefault((name,), "a1"),
+    lambda name: changes.RemoveUsers((name,), "a1"),
+]
+
+
+@pytest.mark.parametrize("make", FOR_ACCOUNT)
+@pytest.mark.parametrize("name", BAD_ACCOUNTS)
+def test_no_command_is_built_without_a_proper_account(
+    make: Callable[[str], Change], name: str
+) -> None:
+    """An empty name would mean every account, root's would mean all of the tree."""
+    with pytest.raises(ValueError, match="must not reach SLURM"):
+        argvs(make(name))
+
+
+@pytest.mark.parametrize("make", FOR_USER)
+@pytest.mark.parametrize("name", BAD_USERS)
+def test_no_command_is_built_without_proper_users(make: Callable[[str], Change], name: str) -> None:
+    """A list, an option or root in the place of a user is refused."""
+    with pytest.raises(ValueError, match="must not reach SLURM"):
+        argvs(make(name))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        changes.AddUsers((), "a1"),
+        changes.SetDefault((), "a1"),
+        changes.RemoveUsers((), "a1"),
+    ],
+)
+def test_no_command_is_built_for_no_users(change: Change) -> None:
+    """Without a name it would act on all users."""
+    with pytest.raises(ValueError, match="would act on all of them"):
+        argvs(change)
+
+
+@pytest.mark.parametrize("text", BAD_VALUES)
+def test_values_that_break_arguments_or_listings_are_refused(text: str) -> None:
+    """Control characters, quotes, commas, pipes and equals signs never reach a description."""
+    with pytest.raises(ValueError, match="must not reach SLURM as a value"):
+        argvs(changes.AddAccount("a1", "p1", text, "o"))
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a,b", "LAB"])
+def test_a_cluster_is_always_named(name: str) -> None:
+    """Without it a write would act on all clusters of the slurmdbd."""
+    for command in (*for_change(changes.SetLimits("a1", {"cpu": 1}), name), ShowAccounts(name)):
+        with pytest.raises(ValueError, match="is not a cluster's name"):
+            command.argv()
+
+
+def test_usage_of_no_account_is_refused() -> None:
+    """Without a name it would be everybody's."""
+    with pytest.raises(ValueError, match="that of all"):
+        AccountUsage("lab", APRIL, MAY, ()).argv()
+
+
+names_or_not = st.from_regex(r"[a-z0-9_,=\[\]-]{1,6}") | st.text()
+
+
+@given(names_or_not, names_or_not, st.text())
+def test_whatever_the_names_no_argument_is_dangerous(name: str, user: str, title: str) -> None:
+    """What is built at all holds no control character, no list and no foreign option."""
+    text = names.describe(names.Kind.PROJECT, "a" * 32, title)
+    change = changes.AddAccount(name, "p1", text, "o")
+    with contextlib.suppress(ValueError):
+        for argv in (*argvs(change), *argvs(changes.RemoveUsers((user,), "a1"))):
+            assert not any(not c.isprintable() for word in argv for c in word)
+            assert [word for word in argv if word.startswith("-")] == SACCTMGR
+            assert not any("," in word for word in argv)
+
+
+def test_an_account_is_read_with_its_parent_limits_and_users() -> None:
+    """The parent stands on the row without a user; the others name users."""
+    found = accounts(
+        "lab|p1|root||||waldur:project:x lab",
+        "lab|a1|p1||0|cpu=60,gres/gpu=5,mem=2G|genomics",
+        "lab|a1||alice|||genomics",
+        "lab|a1||bob||cpu=5|genomics",
+    )
+
+    assert found["a1"] == Account(
+        *("a1", "p1", "genomics", {"cpu": 60, "gres/gpu": 5, "mem": 2048}),
+        frozenset({"alice", "bob"}),
+        blocked=True,
+    )
+    assert found["p1"] == Account("p1", "root", "waldur:project:x lab")
+
+
+def test_a_limit_on_submission_other_than_zero_is_not_a_block() -> None:
+    """An operator's GrpSubmitJobs=100 leaves the account open."""
+    assert not accounts("lab|a1|root||100||x")["a1"].blocked
+
+
+def test_accounts_of_other_clusters_are_names_that_are_taken() -> None:
+    """They aren't on this one, but keep the description that a new one would get."""
+    state = ShowAccounts("lab").parse(
+        listing("other|a1|root||||theirs", "other|a2|root||||two", "lab|a2|root||||two")
+    )
+
+    assert "a1" not in state.accounts
+    assert state.bare == {"a1": "theirs"}
+    assert state.shared == {"a1", "a2"}
+
+
+def test_accounts_without_any_association_are_names_that_are_taken() -> None:
+    """SLURM lists them without a cluster."""
+    state = ShowAccounts("lab").parse(listing("|gone|||||waldur:allocation:x"))
+
+    assert state.bare == {"gone": "waldur:allocation:x"}
+    assert state.shared == frozenset()
+
+
+def test_a_description_on_several_lines_is_joined() -> None:
+    """Somebody's line end breaks their row in two; the accounts around it stay whole."""
+    found = accounts("lab|a1|root||||first line", "", "| third|x", "lab|a2|a1||||two")
+
+    assert found["a1"].description == "first line  | third|x"
+    assert found["a2"].parent == "a1"
+
+
+def test_a_description_may_hold_pipes() -> None:
+    """The description is the last column."""
+    assert accounts("lab|a1|root||||a|b|c")["a1"].description == "a|b|c"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [""],
+        ["sacctmgr: error: something\n"],
+        ["lab|a1|root||||x\n"],
+        [HEADER.replace("Descr", "Org")],
+        [HEADER, "lab|a1|root\n"],
+    ],
+)
+def test_a_listing_without_its_header_is_an_error(lines: list[str]) -> None:
+    """Nothing, an error text or other columns are never an empty cluster."""
+    with pytest.raises(ParseError):
+        ShowAccounts("lab").parse(lines)
+
+
+@pytest.mark.parametrize(
+    ("command", "lines"),
+    [
+        (ShowAccounts("lab"), ["Cluster|A|B|C|D|E|F", "lab|root|||||x"]),
+        (ShowDefaults("lab"), ["User|Admin", "alice|None"]),
+        (ShowTres("lab"), ["Type|ID", "cpu|1"]),
+        (
+            AccountUsage("lab", APRIL, MAY, ("a1",)),
+            ["Account|User|Elapsed|ReqTRES", "a1|u|5|cpu=1"],
+        ),
+    ],
+)
+def test_rows_below_other_columns_are_an_error(command: Command[object], lines: list[str]) -> None:
+    """A release that prints other columns is never half understood."""
+    with pytest.raises(ParseError, match="expected a listing that starts with"):
+        command.parse(lines)
+
+
+def test_a_listing_without_the_cluster_is_an_error() -> None:
+    """A header and nothing of ours: the name is wrong, and the message names the setting."""
+    with pytest.raises(ParseError, match="SLURM_CLUSTER_NAME"):
+        ShowAccounts("elsewhere").parse(listing())
+
+
+def test_a_limit_that_is_not_understood_names_its_account() -> None:
+    """It is never taken for no limit."""
+    with pytest.raises(ParseError, match="account 'a1': the TRES value cpu=N"):
+        accounts("lab|a1|root|||cpu=N|x")
+
+
+def test_users_of_no_account_are_an_error() -> None:
+    """An association without its account means that the listing is damaged."""
+    with pytest.raises(ParseError, match="alice"):
+        accounts("lab|a1||alice|||x")
+
+
+def test_defaults_are_read_by_user() -> None:
+    """Users whose default is empty (as 22.05 leaves some) have none."""
+    lines = ["User|Def Acct\n", "alice|a1\n", "bob|\n", "root|root\n"]
+
+    assert ShowDefaults("lab").parse(lines) == {"alice": "a1", "root": "root"}
+
+
+def test_tres_are_read_with_their_names() -> None:
+    """A gres is a type and a name."""
+    lines = ["Type|Name\n", "cpu|\n", "gres|gpu\n", "gres|gpu:a100\n"]
+
+    assert ShowTres("lab").parse(lines) == {"cpu", "gres/gpu", "gres/gpu:a100"}
+
+
+def test_the_clusters_name_is_read_from_its_configuration() -> None:
+    """`scontrol show config` prints `ClusterName = lab`, and values with equals signs."""
+    found = ShowConfig().parse(
+        ["Configuration data as of …\n", "ClusterName   = lab\n", "A = b=c\n"]
+    )
+
+    assert found == {"ClusterName": "lab", "A": "b=c"}
+
+
+def test_a_configuration_without_a_cluster_is_an_error() -> None:
+    """The message names the setting that helps."""
+    with pytest.raises(ParseError, match="SLURM_CLUSTER_NAME"):
+        ShowConfig().parse(["slurm_load_ctl_conf error\n"])
+
+
+def test_usage_counts_every_run_of_the_accounts_asked_for() -> None:
+    """Rows as sacct printed them: running, requeued, pending and another account's."""
+    lines = [
+        "Account|User|ElapsedRaw|AllocTRES\n",
+        "a1|alice|5|billing=2,cpu=2,mem=2000M,node=1\n",
+        "a1|alice|5|billing=1,cpu=1,mem=1000M,node=1\n",
+        "a1|bob|0|\n",
+        "a3|carol|50|billing=5,cpu=1,gres/gpu=1,mem=1000M,node=1\n",
+    ]
+
+    assert AccountUsage("lab", APRIL, MAY, ("a1",)).parse(lines) == {
+        "a1": {"alice": {"billing": 15, "cpu": 15, "mem": 15000, "node": 10}}
+    }
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a1|alice|00:00:05|cpu=1",
+        "a1|alice||cpu=1",
+        "a1|alice|²|cpu=1",
+        "a1|alice|5|cpu=x",
+        "a1|alice",
+    ],
+)
+def test_usage_that_is_not_understood_is_an_error(row: str) -> None:
+    """A job's row that can't be read is never a job that used nothing."""
+    with pytest.raises(ParseError):
+        AccountUsage("lab", APRIL, MAY, ("a1",)).parse(["Account|User|ElapsedRaw|AllocTRES", row])
+
+
+READS: list[Command[object]] = [
+    ShowAccounts("lab"),
+    ShowDefaults("lab"),
+    ShowTres("lab"),
+    ShowConfig(),
+    AccountUsage("lab", APRIL, MAY, ("a1",)),
+]
+cells = st.sampled_from(["lab", "root", "a1", "", "cpu=4", "5", "٣", "²", "9" * 5000, "mem=1.5G"])
+columns = st.sampled_from([1, 2, 4, 7, 8])
+rows = columns.flatmap(lambda count: st.lists(cells, min_size=count, max_size=count)).map("|".join)
+
+
+@given(st.sampled_from(READS), st.booleans(), st.lists(rows | st.text(), max_size=6))
+@settings(max_examples=200)
+def test_reading_never_fails_otherwise_than_with_a_parse_error(
+    command: Command[object], header: bool, lines: list[str]
+) -> None:
+    """Arbitrary lines, below the right header or not, are read or are a ParseError."""
+    first = [str(getattr(command, "_HEADER", ""))] if header else []
+    with contextlib.suppress(ParseError):
+        command.parse([*first, *lines])
+
+
+def test_what_a_write_prints_is_read_to_its_end() -> None:
+    """Its output is not trusted, but a full pipe would block it."""
+    lines = iter(["Adding Account(s)\n", "  a1\n"])
+
+    (command,) = for_change(changes.RemoveAccount("a1"), "lab")
+    command.parse(lines)
+
+    assert list(lines) == []

@@ -1,0 +1,143 @@
+"""What real SLURM printed, release by release, is understood."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+
+from slurm_tasks.errors import CommandError, JobsActiveError
+from slurm_tasks.model import changes
+from slurm_tasks.model.cluster import Account
+from slurm_tasks.slurm.commands import (
+    AccountUsage,
+    AddUsers,
+    Command,
+    RemoveUsers,
+    ShowAccounts,
+    ShowConfig,
+    ShowDefaults,
+    ShowTres,
+)
+from slurm_tasks.slurm.runner import Runner
+
+FOLDER = Path(__file__).parents[2] / "recordings" / "slurm"
+AGAIN = AddUsers("lab", changes.AddUsers(("alice",), "a1"))
+REMOVAL = RemoveUsers("lab", changes.RemoveUsers(("alice",), "a1"))
+
+
+def parts(path: Path) -> tuple[int, str, str]:
+    """Split a recording into exit code, stdout and stderr."""
+    _, code, rest = path.read_text(encoding="utf-8", errors="replace").split("\n", 2)
+    stdout, _, stderr = rest.removeprefix("--- stdout\n").rpartition("--- stderr\n")
+    return int(code.removeprefix("exit ")), stdout, stderr
+
+
+def recorded(*names: str, failed: bool = False) -> pytest.MarkDecorator:
+    """Run a test with each release's recording of these names, or only with failed ones."""
+    files = sorted(path for name in names for path in FOLDER.glob(f"*/{name}.txt"))
+    files = [path for path in files if not failed or parts(path)[0]]
+    shown = [str(path.relative_to(FOLDER).with_suffix("")) for path in files]
+    return pytest.mark.parametrize("path", files, ids=shown)
+
+
+def lines(path: Path) -> Sequence[str]:
+    """Return the lines that a successful command printed."""
+    code, stdout, _ = parts(path)
+    assert code == 0
+    return stdout.splitlines(keepends=True)
+
+
+def replaying(path: Path, folder: Path) -> Runner:
+    """Make a runner whose programs print what was recorded."""
+    code, stdout, stderr = parts(path)
+    (folder / "stdout").write_text(stdout, encoding="utf-8")
+    (folder / "stderr").write_text(stderr, encoding="utf-8")
+    for tool in ("sacctmgr", "sacct", "scontrol"):
+        script = f"#!/bin/sh\ncat {folder}/stdout; cat {folder}/stderr >&2; exit {code}\n"
+        (folder / tool).write_text(script, encoding="utf-8")
+        (folder / tool).chmod(0o755)
+    return Runner(PurePosixPath(folder), 30, (), {"PATH": "/usr/bin:/bin"})
+
+
+@recorded("dump-without-where")
+def test_the_listing_of_all_accounts_is_understood(path: Path) -> None:
+    """Parents, limits, users, a block, and an account that has lost its association."""
+    state = ShowAccounts("lab").parse(lines(path))
+
+    limits = {"cpu": 100, "gres/gpu": 5, "mem": 2048}
+    assert state.accounts["a1"] == Account(
+        *("a1", "p1", "allocation, one", limits), frozenset({"alice", "carol"})
+    )
+    assert state.accounts["a2"].blocked
+    assert state.accounts["p1"].parent == "waldur"
+    assert state.bare == {"orphan": "has no association"}
+    assert state.shared == frozenset()
+
+
+@recorded("users", "users-without-where")
+def test_the_listing_of_defaults_is_understood(path: Path) -> None:
+    """Every user has one."""
+    defaults = ShowDefaults("lab").parse(lines(path))
+
+    assert defaults["root"] == "root"
+    assert {"alice", "bob"} <= set(defaults)
+
+
+@recorded("config")
+def test_the_clusters_name_is_found(path: Path) -> None:
+    """The configuration names it."""
+    assert ShowConfig().parse(lines(path))["ClusterName"] == "lab"
+
+
+@recorded("tres")
+def test_the_listing_of_tres_is_understood(path: Path) -> None:
+    """Those that limits name are among them."""
+    assert {"cpu", "mem", "gres/gpu"} <= ShowTres("lab").parse(lines(path))
+
+
+def _listings() -> list[Path]:
+    wanted = '--format=account,user,elapsedraw,alloctres"]'
+    found = sorted(FOLDER.glob("*/*.txt"))
+    return [path for path in found if wanted in path.open(errors="replace").readline()]
+
+
+@pytest.mark.parametrize("path", _listings(), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_listing_of_jobs_is_understood(path: Path) -> None:
+    """Whatever the window, each row that sacct printed can be read."""
+    with contextlib.suppress(AssertionError):  # a window that sacct refused
+        used = AccountUsage("lab", 0, 1, ("a1", "a2")).parse(lines(path))
+        assert set(used) == {"a1", "a2"}
+
+
+@recorded("remove-users-running-job", "remove-account-running-jobs")
+def test_active_jobs_are_recognised(path: Path, tmp_path: Path) -> None:
+    """In every release's words."""
+    with pytest.raises(JobsActiveError):
+        replaying(path, tmp_path).write(REMOVAL)
+
+
+@recorded("add-users-*-again")
+def test_users_who_are_there_already_are_no_failure(path: Path, tmp_path: Path) -> None:
+    """In every release's words."""
+    code, _, _ = parts(path)
+
+    said = replaying(path, tmp_path).write(AGAIN)
+
+    assert bool(said) is (code == 1)
+
+
+@recorded("*-down-*", "*-hung-*", failed=True)
+def test_a_daemon_that_is_away_is_never_an_empty_answer(path: Path, tmp_path: Path) -> None:
+    """What a failed command printed is an error to every read, and to a write."""
+    runner = replaying(path, tmp_path)
+    reads: list[Command[Any]] = [ShowAccounts("lab"), ShowDefaults("lab"), ShowTres("lab")]
+
+    for command in reads:
+        with pytest.raises(CommandError):
+            runner.read(command)
+    with pytest.raises(CommandError):
+        runner.write(REMOVAL)
