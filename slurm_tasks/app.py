@@ -21,9 +21,11 @@ def _defaults() -> dict[str, Any]:
     from slurm_tasks import celery_settings
 
     try:
-        return celery_settings.from_settings(settings.load(settings.Service))
+        ours = celery_settings.from_settings(settings.load(settings.Service))
     except ConfigurationError as error:
         stop(error)
+    site = set(app.loader.conf or ())  # Celery ranks added defaults above the site's file
+    return {name: value for name, value in ours.items() if name not in site}
 
 
 def _overrides(**_: object) -> None:

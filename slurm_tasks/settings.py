@@ -168,6 +168,15 @@ class Service(Group):
         default=None, alias="SENTRY_ENVIRONMENT", description="Environment named in the reports."
     )
 
+    @model_validator(mode="after")
+    def _two_queues(self) -> "Service":
+        if self.waldur_queue == self.headnode_queue:
+            raise ValueError(
+                "CELERY_WALDUR_QUEUE and CELERY_HEADNODE_QUEUE are equal: the two kinds of workers"
+                " would get each other's tasks; give them different names"
+            )
+        return self
+
 
 class Waldur(Group):
     """Waldur's API: read by whoever consumes the control worker's queue."""

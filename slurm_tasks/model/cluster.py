@@ -60,6 +60,15 @@ class Cluster:
         """Yield the accounts right below an account."""
         return (account for account in self.accounts.values() if account.parent == name)
 
+    def above(self, name: str) -> Iterator[str]:
+        """Yield the accounts above an account, from its parent to root."""
+        seen = {name}
+        account = self.get(name)
+        while account and account.parent and account.parent not in seen:
+            seen.add(account.parent)
+            yield account.parent
+            account = self.get(account.parent)
+
     def accounts_of(self, user: str) -> frozenset[str]:
         """Return the names of the accounts that a user has an association with."""
         return frozenset(a.name for a in self.accounts.values() if user in a.users)

@@ -29,6 +29,12 @@ def _account(text: str) -> str:
     return text
 
 
+def _named_account(text: str) -> str:
+    if not text:
+        raise ValueError("an account's name is empty")
+    return _account(text)
+
+
 def _uuid(text: str) -> str:
     if not names.is_uuid(text):
         raise ValueError(f"{text!r} is not a uuid")
@@ -196,7 +202,7 @@ class CollectRequest(Message):
         periods: the months, half-open.
     """
 
-    accounts: dict[AccountName, Uuid]
+    accounts: dict[Annotated[str, AfterValidator(_named_account)], Uuid]
     periods: tuple[Period, ...]
 
 

@@ -42,6 +42,11 @@ class Rules:
     root: str
     user_default: str | None
 
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The accounts that have to be on the cluster before anything is done."""
+        return frozenset(filter(None, (self.root, self.user_default)))
+
     def protects(self, name: str) -> bool:
         """Tell whether an account is one that is only ever a parent or a default."""
         return name in {"root", self.root, self.user_default}
@@ -178,6 +183,11 @@ def _project_moved(
     if found[1] == desired.customer.uuid or rules.protects(project.name):
         return []
     added, name = _owner(Kind.CUSTOMER, desired.customer, rules.root, state, rules)
+    if project.name in state.above(name):
+        raise PermanentError(
+            f"the account {name!r} should stand above {project.name!r} on cluster {state.name!r},"
+            " but stands below it; move it (sacctmgr modify account … set parent=)"
+        )
     return [*([] if customer_planned else added), SetParent(project.name, name)]
 
 

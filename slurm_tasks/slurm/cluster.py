@@ -1,6 +1,7 @@
 """The cluster: reading its state and carrying out changes, one command each."""
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -116,14 +117,16 @@ class SlurmCluster:
             for account, by in self.runner.read(command).items()
         }
 
-    def require(self, account: str, state: Cluster) -> None:
-        """Make sure that the configured root of the tree is there: it tells the right cluster.
+    def require(self, accounts: Iterable[str | None], state: Cluster) -> None:
+        """Make sure that the accounts which the settings name are there: it is the right cluster.
 
         Raises:
-            ConfigurationError: it isn't.
+            ConfigurationError: one isn't.
         """
-        if account != "root" and not state.get(account):
-            raise ConfigurationError(
-                f"SLURM_DEFAULT_ACCOUNT: cluster {self.name!r} has no account {account!r}; create"
-                f" it (sacctmgr add account {account}) or name another"
-            )
+        for account in accounts:
+            if account and not state.get(account):
+                raise ConfigurationError(
+                    f"SLURM_DEFAULT_ACCOUNT, SLURM_USER_DEFAULT_ACCOUNT: cluster {self.name!r} has"
+                    f" no account {account!r}; create it (sacctmgr add account {account}) or name"
+                    " another"
+                )

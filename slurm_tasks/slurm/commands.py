@@ -283,7 +283,10 @@ class AccountUsage(Command[dict[str, dict[str, dict[str, int]]]]):
         return tally(self._jobs(lines), self.accounts)
 
     def _jobs(self, lines: Iterable[str]) -> Iterator[JobRow]:
+        wanted = frozenset(self.accounts)
         for account, user, elapsed, held in _rows(lines, self._HEADER, 4):
+            if account not in wanted:
+                continue  # above MAX_NAMES all accounts' jobs are listed
             if not _SECONDS.fullmatch(elapsed):
                 raise ParseError(f"the elapsed time {elapsed!r} of a job in {account!r}")
             yield JobRow(account, user, int(elapsed), tres.parse(held))

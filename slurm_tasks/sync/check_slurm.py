@@ -23,12 +23,10 @@ def findings(node: HeadNode, tres: tuple[str, ...]) -> Iterator[Finding]:
         return
     yield ok(SLURM, f"cluster {state.name!r} with {len(state.accounts)} accounts")
     try:
-        node.cluster.require(node.rules.root, state)
-        yield ok(ACCOUNT, f"{node.rules.root!r} is there")
+        node.cluster.require(node.rules.accounts, state)
+        yield ok(ACCOUNT, f"{', '.join(sorted(node.rules.accounts))} on the cluster")
     except ConfigurationError as error:
         yield failed(ACCOUNT, str(error))
-    if node.rules.user_default and not state.get(node.rules.user_default):
-        yield failed(ACCOUNT, f"SLURM_USER_DEFAULT_ACCOUNT: no account {node.rules.user_default!r}")
     yield from _tres(node, tres)
     yield from _limits(node)
 

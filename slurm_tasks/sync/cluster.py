@@ -21,6 +21,7 @@ from slurm_tasks.model.messages import (
     ReconcileRequest,
     Status,
 )
+from slurm_tasks.model.names import Kind
 from slurm_tasks.model.plan import Rules, account_name, plan, removals, with_defaults_moved
 from slurm_tasks.model.usage import Period, PeriodUsage
 from slurm_tasks.slurm.cluster import SlurmCluster
@@ -61,6 +62,7 @@ class _Item:
     message: str = ""
     said: list[str] = field(default_factory=list)
     account: str = ""
+    ours: bool = False
     usage: tuple[PeriodUsage, ...] = ()
 
     def settle(self, status: Status, message: object) -> None:
@@ -85,7 +87,7 @@ class _Pass:
 
     def _read(self) -> Cluster:
         state = self._node.cluster.read()
-        self._node.cluster.require(self._node.rules.root, state)
+        self._node.cluster.require(self._node.rules.accounts, state)
         return state
 
     def _plan(self, item: _Item) -> list[Change]:
@@ -94,13 +96,20 @@ class _Pass:
             changes = plan(
                 item.desired, self._state, self._request.removable_users, self._node.rules
             )
-            item.account = item.account or account_name(item.desired, self._state, self._node.rules)
+            if not item.account:
+                item.account = account_name(item.desired, self._state, self._node.rules)
+                item.ours = self._is_known(item.desired)
             if item.desired.intent is Intent.MEMBERS and item.account not in self._state.accounts:
                 item.settle(Status.MISSING, self._missing(item.desired))
         except PermanentError as error:
             item.settle(Status.REFUSED, error)
             return []
         return changes
+
+    def _is_known(self, desired: Desired) -> bool:
+        """Tell whether the account is this allocation's, and not one that has its name."""
+        marked = self._state.marked(Kind.ALLOCATION, desired.resource)
+        return bool(desired.backend_id) or any(marked)
 
     def _missing(self, desired: Desired) -> str:
         return (
@@ -188,7 +197,7 @@ class _Pass:
     def measure(self) -> None:
         """Measure what terminated allocations used, now that their jobs have ended."""
         for item in self._items:
-            if item.open and item.desired.intent is Intent.TERMINATE:
+            if item.open and item.ours and item.desired.intent is Intent.TERMINATE:
                 try:
                     item.usage = self._usage(item.account, item.desired.periods)
                 except TransientError as error:
@@ -259,7 +268,7 @@ def collect(request: CollectRequest, node: HeadNode) -> Iterator[Measurement]:
     """
     measured_at = datetime.now(UTC)
     state = node.cluster.read()
-    node.cluster.require(node.rules.root, state)
+    node.cluster.require(node.rules.accounts, state)
     names = tuple(sorted(request.accounts))
     usage = [node.cluster.usage(period, names) for period in request.periods]
     for start in range(0, len(names), BATCH):

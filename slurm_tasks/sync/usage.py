@@ -256,7 +256,8 @@ def _post(control: Control, difference: Difference, measured_at: datetime) -> bo
             **{name: str(value) for name, value in difference.new.items()},
         )
     if difference.users:
-        links = {user.username: user.url for user in control.waldur.offering_users()}
+        people = control.waldur.offering_users()
+        links = {user.username.strip().lower(): user.url for user in people}
         rows = control.waldur.resource_usages(difference.resource, difference.month)
         uuids = {row.type: row.uuid for row in rows}
         for name, amounts in sorted(difference.users.items()):
@@ -306,7 +307,9 @@ def _push_limits(
         return False
     if resource.modified and resource.modified > measured_at:
         return False
-    limits = components.changed_limits(control.components, allocation.limits, resource.limits)
+    changed = components.changed_limits(control.components, allocation.limits, resource.limits)
+    # a limit of the cluster that is no whole unit is rounded, and told once
+    limits = {name: value for name, value in changed.items() if resource.limits.get(name) != value}
     if not limits:
         return False
     control.waldur.set_limits(resource.uuid, {**resource.limits, **limits})

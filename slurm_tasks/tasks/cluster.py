@@ -17,6 +17,7 @@ from slurm_tasks.model.messages import (
     ReconcileRequest,
     Status,
 )
+from slurm_tasks.settings import Service, load
 from slurm_tasks.sync import cluster as flow
 from slurm_tasks.tasks import runtime
 from slurm_tasks.tasks.headnode import headnode
@@ -76,7 +77,7 @@ def collect(self: Task, request: CollectRequest, dry_run: bool = False) -> list[
         sent = self.app.send_task(
             USAGE_PUSH,
             kwargs={"measurement": measurement.dump(), "dry_run": dry_run},
-            expires=runtime.message_lifetime(),
+            expires=runtime.lifetime(load(Service).usage_interval),
         )
         ids.append(sent.id)
     return ids

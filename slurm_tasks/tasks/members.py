@@ -4,6 +4,7 @@ from celery import Task, chain
 
 from slurm_tasks.celery_settings import MEMBERS_PLAN, MEMBERS_PUSH, MEMBERS_SYNC
 from slurm_tasks.model.messages import Intent, ReconcileReport
+from slurm_tasks.settings import Service, load
 from slurm_tasks.tasks import cluster, runtime
 
 
@@ -16,7 +17,7 @@ def sync(self: Task) -> dict[str, int]:
     request = flow.request(control())
     if not request.items:
         return {}
-    expires = runtime.message_lifetime()
+    expires = runtime.lifetime(load(Service).members_interval)
     return runtime.hand_over(
         self,
         chain(
@@ -39,7 +40,9 @@ def plan(
     request = flow.request(control(), intent=Intent.UPDATE, dry_run=not apply)
     request = request.model_copy(update={"allow_removals": allow_removals})
     step = cluster.reconcile if apply else cluster.inspect
-    return runtime.hand_over(self, step.s(request.dump()).set(expires=runtime.message_lifetime()))
+    return runtime.hand_over(
+        self, step.s(request.dump()).set(expires=runtime.lifetime(load(Service).members_interval))
+    )
 
 
 @runtime.task(MEMBERS_PUSH)

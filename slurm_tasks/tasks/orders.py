@@ -4,6 +4,7 @@ from celery import Task, chain
 
 from slurm_tasks.celery_settings import ORDERS_COMPLETE, ORDERS_PROCESS, ORDERS_SYNC
 from slurm_tasks.model.messages import ReconcileReport, ReconcileRequest
+from slurm_tasks.settings import Service, load
 from slurm_tasks.tasks import cluster, runtime
 
 
@@ -22,7 +23,9 @@ def sync(self: Task) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
             "order": order.uuid,
             "type": order.type,
             "name": order.resource_name,
-            "task": process.apply_async((order.uuid,), expires=runtime.message_lifetime()).id,
+            "task": process.apply_async(
+                (order.uuid,), expires=runtime.lifetime(load(Service).orders_interval)
+            ).id,
         }
         for order in flow.waiting(control())
     ]
@@ -39,7 +42,7 @@ def process(self: Task, order: str) -> dict[str, str]:
     if isinstance(desired, str):
         return {"order": order, "result": desired}
     request = ReconcileRequest(items=(desired,), dry_run=side.read_only)
-    expires = runtime.message_lifetime()
+    expires = runtime.lifetime(load(Service).orders_interval)
     return runtime.hand_over(
         self,
         chain(

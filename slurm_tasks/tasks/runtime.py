@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from slurm_tasks import settings
 from slurm_tasks.app import app
+from slurm_tasks.celery_settings import VISIBILITY
 from slurm_tasks.errors import TransientError
 
 RETRIES = 7
@@ -39,9 +39,9 @@ def hand_over(task: Any, signature: Any) -> NoReturn:  # noqa: ANN401 - Celery's
     raise AssertionError("Celery's replace() does not return")  # pragma: no cover
 
 
-def message_lifetime() -> float:
-    """Seconds after which a message is stale: the schedule has sent others since.
+def lifetime(interval: float) -> float:
+    """Seconds after which a message is stale: by then the schedule has sent another.
 
-    Far below the visibility timeout, so that what a killed worker leaves behind never runs late.
+    Well below the visibility timeout, so that what a killed worker leaves behind never runs late.
     """
-    return max(LIFETIME_MIN, 2 * settings.load(settings.Service).orders_interval)
+    return min(max(LIFETIME_MIN, 2 * interval), VISIBILITY / 2)

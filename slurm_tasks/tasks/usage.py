@@ -6,6 +6,7 @@ from celery import Task
 
 from slurm_tasks.celery_settings import USAGE_PUSH, USAGE_REPORT
 from slurm_tasks.model.messages import Measurement
+from slurm_tasks.settings import Service, load
 from slurm_tasks.tasks import cluster, runtime
 
 
@@ -31,7 +32,9 @@ def report(
         return []
     return runtime.hand_over(
         self,
-        cluster.collect.s(request.dump(), dry_run=dry_run).set(expires=runtime.message_lifetime()),
+        cluster.collect.s(request.dump(), dry_run=dry_run).set(
+            expires=runtime.lifetime(load(Service).usage_interval)
+        ),
     )
 
 

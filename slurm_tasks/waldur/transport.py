@@ -185,7 +185,7 @@ def _is_html(response: httpx.Response) -> bool:
 
 def _retry_after(response: httpx.Response) -> float | None:
     value = response.headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None
+    return float(value) if value.isascii() and value.isdigit() else None  # "²" is a digit, too
 
 
 def _messages(response: httpx.Response) -> list[str]:

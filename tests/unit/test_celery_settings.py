@@ -193,9 +193,6 @@ def test_results_are_kept_at_the_broker_unless_told_otherwise() -> None:
     assert apart["result_backend"] == "redis://two/0"
 
 
-OVERRIDES = pytest.mark.xfail(
-    strict=True, reason="app.add_defaults() ranks our values above those of celeryconfig.py"
-)
 SHOW = """
 from slurm_tasks.app import app
 print(app.conf.worker_concurrency, app.conf.task_time_limit, app.conf.task_default_queue)
@@ -215,7 +212,6 @@ def shown(folder: Path, **variables: str) -> str:
     return done.stdout.strip() or f"{done.returncode} {done.stderr.strip()}"
 
 
-@OVERRIDES
 def test_a_celeryconfig_in_the_working_directory_wins(tmp_path: Path) -> None:
     """Names that it sets replace ours, all others stay as they are."""
     (tmp_path / "celeryconfig.py").write_text("worker_concurrency = 3\ntask_time_limit = 5\n")
@@ -223,7 +219,6 @@ def test_a_celeryconfig_in_the_working_directory_wins(tmp_path: Path) -> None:
     assert shown(tmp_path, CELERY_WALDUR_QUEUE="w2") == "3 5 w2"
 
 
-@OVERRIDES
 def test_a_module_named_in_the_environment_wins(tmp_path: Path) -> None:
     """CELERY_CONFIG_MODULE may name another one."""
     (tmp_path / "celeryconfig.py").write_text("task_time_limit = 5\n")
