@@ -113,9 +113,9 @@ def send(name: str, *args: object, **kwargs: object) -> "AsyncResult":
 
 def broker_shown() -> str:
     """Return the broker's URL as a person may see it."""
-    from slurm_tasks import settings
+    from slurm_tasks import settings, settings_view
 
-    return settings.mask_url(settings.load(settings.Service).broker_url.get_secret_value())
+    return settings_view.mask_url(settings.load(settings.Service).broker_url.get_secret_value())
 
 
 def result_of(identifier: str) -> "AsyncResult":

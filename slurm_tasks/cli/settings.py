@@ -7,7 +7,7 @@ import click
 from slurm_tasks.cli import common
 
 if TYPE_CHECKING:
-    from slurm_tasks.settings import Setting
+    from slurm_tasks.settings_view import Setting
 
 
 @click.command()
@@ -22,8 +22,9 @@ def settings(as_json: bool) -> None:
     from dataclasses import asdict
 
     from slurm_tasks import settings as model
+    from slurm_tasks import settings_view
 
-    rows = list(model.describe())
+    rows = list(settings_view.describe())
     if as_json:
         common.print_json([asdict(row) for row in rows])
     else:

@@ -41,7 +41,7 @@ class SlurmCluster:
     @functools.cached_property
     def name(self) -> str:
         """The cluster's name, as slurmdbd knows it."""
-        return self.configured_name or self.config()["ClusterName"]
+        return self.configured_name or self.config()["ClusterName"].lower()
 
     def config(self) -> dict[str, str]:
         """Return the configuration that slurmctld runs with."""

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 import slurm_tasks.tasks  # noqa: F401 - declares the tasks
-from slurm_tasks import settings
+from slurm_tasks import settings_view
 from slurm_tasks.app import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("variable", [setting.variable for setting in settings.describe({})])
+@pytest.mark.parametrize("variable", [setting.variable for setting in settings_view.describe({})])
 def test_every_setting_is_described(variable: str) -> None:
     """A setting that the README lacks can't be found."""
     assert f"`{variable}`" in README

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm_tasks import settings
+from slurm_tasks import settings, settings_view
 from slurm_tasks.errors import ConfigurationError
 from slurm_tasks.settings import Service, Slurm, Waldur, load
 
@@ -223,11 +223,11 @@ def test_settings_are_described_with_their_secrets_masked(
     environment.setenv("CELERY_BROKER_URL", "rediss://user:hunter2@broker:6380/1?x=hunter2")
     environment.delenv("WALDUR_API_URL")
 
-    found = {setting.variable: setting for setting in settings.describe()}
+    found = {setting.variable: setting for setting in settings_view.describe()}
 
     assert len(found) == sum(len(group.model_fields) for group in settings.GROUPS)
     assert found["CELERY_BROKER_URL"].value == "rediss://********@broker:6380/1"
-    assert found["WALDUR_API_TOKEN"].value == settings.MASK
+    assert found["WALDUR_API_TOKEN"].value == settings_view.MASK
     assert found["WALDUR_API_URL"].source == "missing"
     assert found["WALDUR_API_URL"].problem.startswith("WALDUR_API_URL is required")
     assert found["SLURM_DEFAULT_ACCOUNT"].source == "default"

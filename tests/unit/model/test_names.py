@@ -189,7 +189,7 @@ def test_a_description_is_always_one_that_slurm_takes(kind: Kind, uuid: str, tit
     """It builds a command, fits the column, and is not changed by folding blanks or quotes."""
     text = names.describe(kind, uuid, title)
 
-    assert commands._value(text) == text
+    assert commands.base.plain(text) == text
     assert len(text) <= 120
     assert " ".join(text.split()) == text
     assert text.isascii()

@@ -1,0 +1,78 @@
+"""Settings as a person may see them: where each comes from, what it means, and no secret."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import SecretStr
+
+from slurm_tasks.errors import ConfigurationError
+from slurm_tasks.settings import GROUPS, load
+
+MASK = "********"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as `slurm-tasks settings` shows it.
+
+    Attributes:
+        group: which processes read it.
+        variable: its environment variable.
+        value: as a person may see it: secrets are masked.
+        source: `environment`, `default` or `missing`.
+        meaning: what it is for.
+        problem: what is wrong with it, if anything.
+    """
+
+    group: str
+    variable: str
+    value: str
+    source: str
+    meaning: str
+    problem: str = ""
+
+
+def describe(environ: Mapping[str, str] | None = None) -> Iterator[Setting]:
+    """List every setting, whether or not the groups are valid."""
+    environ = os.environ if environ is None else environ
+    for group in GROUPS:
+        problems: dict[str, str] = {}
+        try:
+            load(group)
+        except ConfigurationError as error:
+            problems = {line.split(":")[0].split(" ")[0]: line for line in error.problems}
+        for field in group.model_fields.values():
+            name = str(field.alias)
+            given = environ.get(name) or None
+            value = given if given is not None else field.default
+            source = "environment" if given else "missing" if field.is_required() else "default"
+            yield Setting(
+                group=group.title,
+                variable=name,
+                value="" if source == "missing" else _shown(field.annotation, value),
+                source=source,
+                meaning=field.description or "",
+                problem=problems.get(name, ""),
+            )
+
+
+def _shown(annotation: object, value: object) -> str:
+    if value is None:
+        return ""
+    if annotation not in (SecretStr, SecretStr | None):
+        return str(value)
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    return mask_url(text)
+
+
+def mask_url(text: str) -> str:
+    """Show a URL without its password; anything else that is secret not at all."""
+    parts = urlsplit(text)
+    if not parts.scheme or not parts.hostname:
+        return MASK
+    if parts.username is None and parts.password is None:
+        return text
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{MASK}@{host}", query="", fragment=""))

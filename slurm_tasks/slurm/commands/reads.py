@@ -1,0 +1,205 @@
+"""Commands that read: they ask for the header line, and check it."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from slurm_tasks.errors import ParseError
+from slurm_tasks.model import tres
+from slurm_tasks.model.cluster import Account, Cluster
+from slurm_tasks.model.usage import JobRow, tally
+from slurm_tasks.slurm.commands.base import SACCTMGR, Command, account_name, rows
+
+_SECONDS = re.compile(r"[0-9]{1,12}")
+
+
+@dataclass(frozen=True)
+class ShowAccounts(Command[Cluster]):
+    """Every account with its parent, users and limits, in one read, whatever their number.
+
+    All of slurmdbd's clusters are listed: an account that another cluster has, or that has lost
+    its associations, is a name that is taken, with a description that it keeps.
+    """
+
+    _FORMAT: ClassVar[str] = "cluster,account,parentname,user,grpsubmitjobs,grptresmins,description"
+    _HEADER: ClassVar[str] = "Cluster|Account|ParentName|User|GrpSubmit|GrpTRESMins|Descr"
+    _COLUMNS: ClassVar[int] = 7
+    _ROW: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9_-]*\|(?:[^|]*\|){5}")
+
+    def argv(self) -> list[str]:
+        """Ask for the associations and the descriptions together."""
+        return [*SACCTMGR, "show", "account", "withassoc", f"format={self._FORMAT}"]
+
+    def parse(self, lines: Iterable[str]) -> Cluster:
+        """Return the state of the cluster.
+
+        Raises:
+            ParseError: a row is not understood, or the cluster isn't in slurmdbd.
+        """
+        accounts: dict[str, Account] = {}
+        members: dict[str, set[str]] = {}
+        elsewhere: dict[str, str] = {}
+        shared: set[str] = set()
+        for row in rows(self._whole(lines), self._HEADER, self._COLUMNS):
+            cluster, name, parent, user, submit, limits, description = row
+            if cluster != self.cluster:
+                elsewhere[name] = description
+                shared |= {name} if cluster else set()
+            elif user:
+                members.setdefault(name, set()).add(user)
+            else:
+                accounts[name] = Account(
+                    name, parent, description, _limits(name, limits), blocked=submit == "0"
+                )
+        if "root" not in accounts:
+            raise ParseError(
+                f"slurmdbd lists no cluster {self.cluster!r}; correct SLURM_CLUSTER_NAME"
+            )
+        for name, users in members.items():
+            if name not in accounts:
+                raise ParseError(f"{name!r} has users ({', '.join(users)}) and is no account")
+            accounts[name] = replace(accounts[name], users=frozenset(users))
+        bare = {name: text for name, text in elsewhere.items() if name not in accounts}
+        return Cluster(self.cluster, accounts, bare, frozenset(shared))
+
+    def _whole(self, lines: Iterable[str]) -> Iterator[str]:
+        """Join rows that a line end in somebody's description has split; ours have none."""
+        held: str | None = None
+        for number, line in enumerate(lines):
+            text = line.rstrip("\n")
+            if number == 0:
+                yield text
+            elif held is None or self._ROW.match(text):
+                if held is not None:
+                    yield held
+                held = text
+            else:
+                held = f"{held} {text}"
+        if held is not None:
+            yield held
+
+
+def _limits(account: str, text: str) -> dict[str, int]:
+    try:
+        return tres.parse(text)
+    except ParseError as error:
+        raise ParseError(f"account {account!r}: {error}") from error
+
+
+@dataclass(frozen=True)
+class ShowDefaults(Command[dict[str, str]]):
+    """The default account of every user."""
+
+    _HEADER: ClassVar[str] = "User|Def Acct"
+
+    def argv(self) -> list[str]:
+        """Ask for users, not for their associations."""
+        where = ["where", self.cluster_term]
+        return [*SACCTMGR, "show", "user", *where, "format=user,defaultaccount"]
+
+    def parse(self, lines: Iterable[str]) -> dict[str, str]:
+        """Return default accounts by user; users without one are left out."""
+        return {user: account for user, account in rows(lines, self._HEADER, 2) if account}
+
+
+@dataclass(frozen=True)
+class ShowTres(Command[frozenset[str]]):
+    """The TRES that the cluster knows."""
+
+    _HEADER: ClassVar[str] = "Type|Name"
+
+    def argv(self) -> list[str]:
+        """Ask for types and names."""
+        return [*SACCTMGR, "show", "tres", "format=type,name"]
+
+    def parse(self, lines: Iterable[str]) -> frozenset[str]:
+        """Return them as `type` or `type/name`."""
+        return frozenset(
+            f"{kind}/{name}" if name else kind for kind, name in rows(lines, self._HEADER, 2)
+        )
+
+
+@dataclass(frozen=True)
+class ShowConfig(Command[dict[str, str]]):
+    """The configuration that slurmctld runs with; the only command that needs no cluster's name."""
+
+    cluster: str = ""
+    tool: ClassVar[str] = "scontrol"
+
+    def argv(self) -> list[str]:
+        """Ask slurmctld."""
+        return ["show", "config"]
+
+    def parse(self, lines: Iterable[str]) -> dict[str, str]:
+        """Return settings by their name.
+
+        Raises:
+            ParseError: there is no ClusterName among them.
+        """
+        pairs = (line.partition("=") for line in lines)
+        found = {key.strip(): value.strip() for key, equals, value in pairs if equals}
+        if "ClusterName" not in found:
+            raise ParseError("`scontrol show config` names no cluster; set SLURM_CLUSTER_NAME")
+        return found
+
+
+@dataclass(frozen=True)
+class AccountUsage(Command[dict[str, dict[str, dict[str, int]]]]):
+    """What the jobs of a period held, by account, user and TRES: every run of every job.
+
+    AllocTRES is what was held (ReqTRES what was asked); `--duplicates` brings the earlier runs
+    of requeued jobs, `--truncate` clips to the window and leaves suspended time out; `--state`
+    is never passed, it would change the window's meaning.
+
+    Attributes:
+        start: first second, seconds since the epoch.
+        end: the first second after the period.
+        accounts: whose jobs.
+    """
+
+    start: int
+    end: int
+    accounts: tuple[str, ...]
+    tool: ClassVar[str] = "sacct"
+    MAX_NAMES: ClassVar[int] = 2000
+    """Above this many names the argument list is too long (E2BIG): ask for all, and pick."""
+    _HEADER: ClassVar[str] = "Account|User|ElapsedRaw|AllocTRES"
+    _FLAGS: ClassVar[tuple[str, ...]] = (
+        "--allocations",
+        "--allusers",
+        "--duplicates",
+        "--truncate",
+        "--noconvert",
+        "--parsable2",
+    )
+
+    def argv(self) -> list[str]:
+        """Ask for the period; times are UTC, as the runner's environment says."""
+        if not 0 <= self.start < self.end:
+            raise ValueError(f"the period from {self.start} to {self.end} is empty")
+        if not self.accounts:
+            raise ValueError("without an account's name the usage would be that of all")
+        window = [f"--starttime={_utc(self.start)}", f"--endtime={_utc(self.end)}"]
+        listed = f"--accounts={','.join(map(account_name, self.accounts))}"
+        whose = [listed] if len(self.accounts) <= self.MAX_NAMES else []
+        columns = "--format=account,user,elapsedraw,alloctres"
+        return [*self._FLAGS, self.cluster_option, *window, *whose, columns]
+
+    def parse(self, lines: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
+        """Return TRES-seconds (MB-seconds for memory); memory does not grow with the jobs."""
+        return tally(self._jobs(lines), self.accounts)
+
+    def _jobs(self, lines: Iterable[str]) -> Iterator[JobRow]:
+        wanted = frozenset(self.accounts)
+        for account, user, elapsed, held in rows(lines, self._HEADER, 4):
+            if account not in wanted:
+                continue  # above MAX_NAMES all accounts' jobs are listed
+            if not _SECONDS.fullmatch(elapsed):
+                raise ParseError(f"the elapsed time {elapsed!r} of a job in {account!r}")
+            yield JobRow(account, user, int(elapsed), tres.parse(held))
+
+
+def _utc(epoch: int) -> str:
+    return f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%dT%H:%M:%S}"

@@ -1,0 +1,187 @@
+"""Commands that change the cluster, one for each change of the model."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from slurm_tasks.model import changes, tres
+from slurm_tasks.slurm.commands.base import (
+    SACCTMGR,
+    Write,
+    account_name,
+    plain,
+    user_names,
+)
+
+_UNLIMITED = "-1"
+
+
+@dataclass(frozen=True)
+class AddAccount(Write):
+    """Create an account, its parent and its limits in one command."""
+
+    change: changes.AddAccount
+
+    def argv(self) -> list[str]:
+        """Name the parent, always: without one it hangs under root."""
+        new = self.change
+        limits = [f"GrpTRESMins={tres.render(new.limits)}"] if new.limits else []
+        parent = new.parent if new.parent == "root" else account_name(new.parent)
+        return [
+            *(*SACCTMGR, "add", "account", f"name={account_name(new.name)}"),
+            *(self.cluster_term, f"parent={parent}"),
+            *(
+                f"description={plain(new.description)}",
+                f"organization={plain(new.organization)}",
+            ),
+            *limits,
+        ]
+
+
+@dataclass(frozen=True)
+class ModifyAccount(Write):
+    """Set one thing of one account."""
+
+    account: str
+    setting: str
+
+    def argv(self) -> list[str]:
+        """Name the account before anything is set."""
+        where = [
+            "where",
+            f"name={account_name(self.account)}",
+            self.cluster_term,
+        ]
+        return [*SACCTMGR, "modify", "account", *where, "set", self.setting]
+
+
+@dataclass(frozen=True)
+class AddUsers(Write):
+    """Give users an association, and with `default` a default account, in one command."""
+
+    change: changes.AddUsers
+
+    def argv(self) -> list[str]:
+        """Name the default's account too: its association is needed."""
+        new = self.change
+        accounts = [new.account]
+        default = []
+        if new.default:
+            accounts += [new.default] if new.default != new.account else []
+            default = [f"DefaultAccount={account_name(new.default)}"]
+        return [
+            *(*SACCTMGR, "add", "user", f"name={user_names(new.users)}"),
+            *(
+                self.cluster_term,
+                f"account={','.join(map(account_name, accounts))}",
+            ),
+            *default,
+        ]
+
+
+@dataclass(frozen=True)
+class SetDefault(Write):
+    """Set users' default account."""
+
+    change: changes.SetDefault
+
+    def argv(self) -> list[str]:
+        """Name the users before anything is set."""
+        where = [
+            "where",
+            f"name={user_names(self.change.users)}",
+            self.cluster_term,
+        ]
+        setting = f"DefaultAccount={account_name(self.change.account)}"
+        return [*SACCTMGR, "modify", "user", *where, "set", setting]
+
+
+@dataclass(frozen=True)
+class RemoveUsers(Write):
+    """Take away associations of users with one account."""
+
+    change: changes.RemoveUsers
+
+    def argv(self) -> list[str]:
+        """Name users, account and cluster: what isn't named would be removed as well."""
+        gone = self.change
+        where = [f"name={user_names(gone.users)}", f"account={account_name(gone.account)}"]
+        return [
+            *(*SACCTMGR, "remove", "user", "where", *where),
+            self.cluster_term,
+        ]
+
+
+@dataclass(frozen=True)
+class RemoveAccount(Write):
+    """Remove one account."""
+
+    change: changes.RemoveAccount
+
+    def argv(self) -> list[str]:
+        """Name the account, and the cluster only if others have it too.
+
+        With a cluster named, SLURM removes the association and leaves the account in its list,
+        with the description that a later account of that name would get.
+        """
+        where = [f"name={account_name(self.change.name)}"]
+        where += [self.cluster_term] if self.change.shared else []
+        return [*SACCTMGR, "remove", "account", "where", *where]
+
+
+@dataclass(frozen=True)
+class CancelJobs(Write):
+    """Cancel the jobs of an account, or those of one user in it."""
+
+    account: str
+    user: str = ""
+    tool: ClassVar[str] = "scancel"
+
+    def argv(self) -> list[str]:
+        """Name the account."""
+        whose = [f"--user={account_name(self.user, user=True)}"] if self.user else []
+        return [
+            self.cluster_option,
+            f"--account={account_name(self.account)}",
+            *whose,
+        ]
+
+
+@dataclass(frozen=True)
+class MakeHome(Write):
+    """Make a user's home directory; the helper leaves one that exists as it is."""
+
+    user: str
+    tool: ClassVar[str] = "/usr/sbin/mkhomedir_helper"
+
+    def argv(self) -> list[str]:
+        """Name the user."""
+        return [account_name(self.user, user=True)]
+
+
+def for_change(change: changes.Change, cluster: str) -> list[Write]:
+    """Return the commands of a change: one, but for the jobs of several users."""
+    command: Write
+    match change:
+        case changes.AddAccount():
+            command = AddAccount(cluster, change)
+        case changes.SetParent():
+            command = ModifyAccount(
+                cluster, change.account, f"parent={account_name(change.parent)}"
+            )
+        case changes.SetLimits():
+            limits = tres.render(change.limits)
+            command = ModifyAccount(cluster, change.account, f"GrpTRESMins={limits}")
+        case changes.SetBlocked():
+            jobs = "0" if change.blocked else _UNLIMITED
+            command = ModifyAccount(cluster, change.account, f"GrpSubmitJobs={jobs}")
+        case changes.AddUsers():
+            command = AddUsers(cluster, change)
+        case changes.SetDefault():
+            command = SetDefault(cluster, change)
+        case changes.RemoveUsers():
+            command = RemoveUsers(cluster, change)
+        case changes.RemoveAccount():
+            command = RemoveAccount(cluster, change)
+        case changes.CancelJobs():
+            return [CancelJobs(cluster, change.account, user) for user in change.users or ("",)]
+    return [command]
