@@ -21,6 +21,7 @@ from slurm_tasks.slurm.commands import (
     ShowConfig,
     ShowDefaults,
     ShowTres,
+    Write,
     for_change,
 )
 
@@ -104,7 +105,7 @@ def test_a_change_is_one_sacctmgr_command(change: Change, expected: str) -> None
     (command,) = for_change(change, "lab")
 
     assert command.tool == "sacctmgr"
-    assert command.writes
+    assert isinstance(command, Write)
     assert command.argv()[:2] == SACCTMGR
     assert " ".join(command.argv()[2:]) == expected
 
@@ -150,7 +151,7 @@ def test_a_home_is_made_by_pams_helper() -> None:
 def test_reads_ask_for_named_columns_with_a_header(command: Command[object], expected: str) -> None:
     """Without `--noheader`: an empty listing and a failed one are never the same."""
     assert [*SACCTMGR, *expected.split()] == command.argv()
-    assert not command.writes
+    assert not isinstance(command, Write)
 
 
 def test_usage_is_asked_for_in_utc_and_half_open() -> None:
@@ -245,7 +246,7 @@ def test_values_that_break_arguments_or_listings_are_refused(text: str) -> None:
 @pytest.mark.parametrize("name", ["", "-x", "a,b", "LAB"])
 def test_a_cluster_is_always_named(name: str) -> None:
     """Without it a write would act on all clusters of the slurmdbd."""
-    for command in (*for_change(changes.SetLimits("a1", {"cpu": 1}), name), ShowAccounts(name)):
+    for command in (*for_change(changes.SetLimits("a1", {"cpu": 1}), name), ShowDefaults(name)):
         with pytest.raises(ValueError, match="is not a cluster's name"):
             command.argv()
 
