@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from slurm_tasks import example
 from slurm_tasks.demo import clusters
 from slurm_tasks.demo.clusters import DemoCluster, DemoClusterError
 from slurm_tasks.demo.scenario import DisagreementError, Scenario, Step
-from slurm_tasks.demo.stack import Stack, StackError, embedded_broker
+from slurm_tasks.demo.stack import Stack, StackError, embedded_broker, free_port
 from slurm_tasks.demo.waldur import WaldurSimulator
 from slurm_tasks.model import components
 
@@ -212,8 +211,7 @@ def _show_logs(view: View, stack: Stack) -> None:
 
 def _keep(view: View, stack: Stack, waldur: WaldurSimulator, broker: str) -> None:
     """Leave everything up until Ctrl-C."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     password = secrets.token_urlsafe(9)
     stack.start_flower(port, f"demo:{password}")
     view.console.print(

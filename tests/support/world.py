@@ -92,7 +92,8 @@ class SwiftRunner(Runner):
     """
 
     def _start(self, argv: list[str], errors: IO[str], inherit: Sequence[int]) -> Popen[str]:
-        assert set(inherit) <= {int(name) for name in os.listdir("/proc/self/fd")}
+        for descriptor in inherit:
+            os.fstat(descriptor)  # it is open, so that a process could inherit it
         program = Path(argv[0])
         database = program.parent.parent / "state.db"
         out = io.StringIO()

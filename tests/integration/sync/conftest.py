@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 import pytest
+import time_machine
 
 from slurm_tasks.demo.waldur.values import Generation
 from tests.support.world import World
+
+
+@pytest.fixture
+def march() -> Iterator[time_machine.Traveller]:
+    """The clock of both sides and both simulators: it is the middle of March."""
+    with time_machine.travel(datetime(2025, 3, 15, 12, tzinfo=UTC)) as traveller:
+        yield traveller
 
 
 @pytest.fixture(params=["a", "b"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from tests.support.world import LIMITS, TRES_MINUTES, World
 
 
 def test_tree(world: World) -> None:
-    """The allocation hangs under its project, the project under its customer, that under the root."""
+    """The allocation hangs under its project, that under its customer, that under the root."""
     account = world.account(world.allocated())
     accounts = world.slurm.accounts()
     project, customer = world.owner_account(), world.owner_account(world.customer)
@@ -165,3 +166,14 @@ def test_approved_on_the_way(world: World) -> None:
     assert world.sync_orders()[order].startswith("failed")
     assert world.order_state(order) == "executing"
     assert world.sync_orders()[order].startswith("done")
+
+
+def test_started_commands(tmp_path: Path) -> None:
+    """Commands that are started as processes do what those of the other tests do."""
+    with World.started("b", tmp_path, swift=False) as world:
+        resource = world.allocated()
+        assert (len(world.reads()), len(world.writes())) == (2, 4)
+        assert world.account(resource).limits == TRES_MINUTES
+        world.forget()
+        world.sync_members()
+        assert world.unchanged()

@@ -8,7 +8,7 @@ from slurm_tasks.demo.slurm import Fault
 from slurm_tasks.model.names import allocation_name
 from tests.support.world import LIMITS, PREFIXES, World
 
-IMPOSSIBLE = {
+IMPOSSIBLE: dict[str, tuple[dict[str, object], str]] = {
     "negative": ({"cpu": -5}, "-5"),
     "fractional": ({"cpu": 0.001}, "0.001"),
     "not a number": ({"cpu": float("nan")}, "nan"),
@@ -174,7 +174,7 @@ def test_waldur_failing_at_reads(world: World) -> None:
 
 @pytest.mark.parametrize("words", ["show account", "add account", "add user"])
 @pytest.mark.parametrize("effect", [False, True])
-def test_slurmdbd_away(world: World, words: str, effect: bool) -> None:  # noqa: FBT001 - a parameter
+def test_slurmdbd_away(world: World, words: str, effect: bool) -> None:
     """A slurmdbd that goes away, before or after the effect, leaves the order for later."""
     order = world.order()
     world.slurm.set_faults(Fault.database_away(words, effect=effect))
