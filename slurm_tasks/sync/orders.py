@@ -159,6 +159,8 @@ def complete(control: Control, outcome: Outcome) -> str:
         raise ValueError("an outcome without an order can't complete one")
     order = control.waldur.order(outcome.order)
     if order.state != EXECUTING:
+        if outcome.changes:  # somebody else has ended it while this was on its way
+            log.warning("order_ended_meanwhile", order=order.uuid, state=order.state)
         return f"the order is {order.state}; {outcome.status}: {outcome.message or 'no message'}"
     if outcome.status is Status.REFUSED:
         refuse(control, order, outcome.message)
