@@ -5,7 +5,7 @@ crash between two commands is answered by planning again and doing what is left.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from slurm_tasks.errors import PermanentError
 from slurm_tasks.model import names, tres
@@ -264,7 +264,8 @@ def with_defaults_moved(
     """Move users' default account before the association that it points to is removed.
 
     Newer SLURM refuses to remove it otherwise, 22.05 leaves the user with an empty default.
-    A user whose last association goes is deleted with it and needs none.
+    A user whose last association goes is deleted with it and needs none; 22.05 refuses to remove
+    such a one together with others whose default was moved, so they go by themselves.
 
     Args:
         changes: a plan.
@@ -283,8 +284,17 @@ def with_defaults_moved(
                     target = preferred if preferred in others else min(others)
                     targets.setdefault(str(target), []).append(user)
             moved += [SetDefault(tuple(users), target) for target, users in sorted(targets.items())]
-        moved.append(change)
+            moved += _by_what_is_left(change, state)
+        else:
+            moved.append(change)
     return moved
+
+
+def _by_what_is_left(change: RemoveUsers, state: Cluster) -> list[RemoveUsers]:
+    """Part users who keep other associations from those who lose their last one."""
+    last = tuple(u for u in change.users if state.accounts_of(u) <= {change.account})
+    others = tuple(user for user in change.users if user not in last)
+    return [replace(change, users=users) for users in (others, last) if users]
 
 
 def removals(changes: list[Change]) -> int:

@@ -82,6 +82,8 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
     if intent is None:
         raise PermanentError(f"orders of type {order.type[:40]!r} can't be carried out on SLURM")
     ends, begins = intent is Intent.TERMINATE, intent is Intent.CREATE
+    # a terminated resource comes back with the limits that it had, if the order names none
+    limits = order.limits or resource.limits if order.type == "Restore" else order.limits
     title = resource.name or order.resource_name or str(order.attributes.get("name", ""))
     return Desired(
         intent=intent,
@@ -90,7 +92,7 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
         customer=_owner(resource.customer_uuid or order.customer_uuid, resource.customer_name),
         project=_owner(resource.project_uuid or order.project_uuid, resource.project_name),
         backend_id=names.fold_backend_id(resource.backend_id) if resource.backend_id else "",
-        limits=None if ends else components.order_limits(control.components, order.limits),
+        limits=None if ends else components.order_limits(control.components, limits),
         users=usernames(control.waldur.team(resource.uuid), resource.uuid) if begins else None,
         paused=None if ends else resource.paused,
         order=uuid_of(order.uuid),

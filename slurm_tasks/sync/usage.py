@@ -1,9 +1,7 @@
 """Usage, limits and associations: from the cluster to Waldur, differences only."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -13,41 +11,12 @@ from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import AllocationState, CollectRequest, Measurement
 from slurm_tasks.model.usage import Period, PeriodUsage
 from slurm_tasks.sync.control import LIVE_STATES, Control, mirror_associations
+from slurm_tasks.sync.differences import Difference, differences
+from slurm_tasks.sync.posting import post
 from slurm_tasks.waldur.client import Generation
-from slurm_tasks.waldur.views import ComponentUsage, Resource
+from slurm_tasks.waldur.views import Resource
 
 log = structlog.stdlib.get_logger(__name__)
-
-ZERO = Decimal("0.00")
-Amounts = Mapping[str, Decimal]
-
-
-@dataclass
-class Difference:
-    """What Waldur has and what the cluster says, for one resource and month.
-
-    Attributes:
-        old: Waldur's amounts by component, in measured units.
-        new: the amounts to post: every component, for the server forgets those left out.
-        users: by component, the users' amounts that differ.
-    """
-
-    resource: str
-    account: str
-    month: str
-    old: dict[str, Decimal]
-    new: dict[str, Decimal]
-    users: dict[str, dict[str, Decimal]] = field(default_factory=dict)
-
-    @property
-    def changed(self) -> bool:
-        """Whether a total differs."""
-        return any(self.old.get(name, ZERO) != value for name, value in self.new.items())
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to post."""
-        return not self.changed and not self.users
 
 
 @dataclass
@@ -72,19 +41,8 @@ class PushReport:
         """Return it as JSON's own types."""
         return {
             **asdict(self),
-            "posted": [
-                {**asdict(d), "old": _text(d.old), "new": _text(d.new), "users": _texts(d.users)}
-                for d in self.posted
-            ],
+            "posted": [difference.dump() for difference in self.posted],
         }
-
-
-def _text(amounts: Amounts) -> dict[str, str]:
-    return {name: str(value) for name, value in amounts.items()}
-
-
-def _texts(amounts: Mapping[str, Amounts]) -> dict[str, dict[str, str]]:
-    return {name: _text(values) for name, values in amounts.items()}
 
 
 def open_months(control: Control) -> tuple[Period, ...]:
@@ -138,19 +96,19 @@ def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -
                 cluster=measurement.cluster,
             )
     present = [allocation for allocation in present if allocation.resource in known]
-    for difference in differences(control, tuple(present)):
-        try:
-            if dry_run or _post(control, difference, measurement.measured_at):
-                report.posted.append(difference)
-        except WaldurRefusedError as error:
-            report.refused.append(f"{difference.account} {difference.month}: {error}")
+    found = differences(control, tuple(present))
+    if dry_run:
+        report.posted = found
+    else:
+        report.posted, refused = post(control, found, measurement.measured_at)
+        for difference, reason in refused:
+            report.refused.append(f"{difference.account} {difference.month}: {reason}")
             log.warning(
                 "usage_refused",
                 account=difference.account,
                 month=difference.month,
-                reason=str(error),
+                reason=reason,
             )
-    if not dry_run:
         for allocation in present:
             _push_settings(control, known[allocation.resource], allocation, measurement, report)
     log.info(
@@ -163,123 +121,6 @@ def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -
         refused=len(report.refused),
     )
     return report
-
-
-def differences(control: Control, allocations: tuple[AllocationState, ...]) -> list[Difference]:
-    """Compare measurements with what Waldur has, a list or two for each month."""
-    months = {u.period.month: u.period for a in allocations for u in a.usage}
-    found = []
-    for month in sorted(months):
-        rows: dict[str, list[ComponentUsage]] = {}
-        for row in control.waldur.component_usages(month):
-            rows.setdefault(row.resource_uuid, []).append(row)
-        parts = _user_parts(control, month) if rows else {}
-        for allocation in allocations:
-            for usage in allocation.usage:
-                if usage.period.month == month:
-                    existing = rows.get(allocation.resource, [])
-                    found.append(_difference(control, allocation, usage, existing, parts))
-    return [difference for difference in found if not difference.empty]
-
-
-def _user_parts(control: Control, month: str) -> dict[str, dict[str, Decimal]]:
-    """Return users' amounts by the uuid of the component usage that they are part of."""
-    parts: dict[str, dict[str, Decimal]] = {}
-    for row in control.waldur.user_usages(month):
-        uuid = row.component_usage.rstrip("/").rpartition("/")[2]
-        parts.setdefault(uuid, {})[row.username] = row.usage
-    return parts
-
-
-def _difference(
-    control: Control,
-    allocation: AllocationState,
-    usage: PeriodUsage,
-    existing: list[ComponentUsage],
-    parts: Mapping[str, Amounts],
-) -> Difference:
-    old = {row.type: row.usage for row in existing}
-    new = components.amounts(control.components, usage.total())
-    for name, value in new.items():
-        if value < old.get(name, ZERO):
-            log.warning(
-                "usage_decreased",
-                account=allocation.account,
-                month=usage.period.month,
-                component=name,
-                waldur=str(old[name]),
-                cluster=str(value),
-                kept=control.keep_greater,
-            )
-            new[name] = old[name] if control.keep_greater else value
-    by_user = {
-        user.user: components.amounts(control.components, user.tres)
-        for user in usage.users
-        if user.user
-    }
-    uuids = {row.type: row.uuid for row in existing}
-    users: dict[str, dict[str, Decimal]] = {}
-    for name in new:
-        had = parts.get(uuids.get(name, ""), {})
-        for user, amounts in by_user.items():
-            if amounts[name] != had.get(user, ZERO):
-                users.setdefault(name, {})[user] = amounts[name]
-    return Difference(
-        resource=allocation.resource,
-        account=allocation.account,
-        month=usage.period.month,
-        old=old,
-        new=new,
-        users=users,
-    )
-
-
-def _post(control: Control, difference: Difference, measured_at: datetime) -> bool:
-    """Post one resource's usage of one month, in total and by user.
-
-    Returns:
-        False if it must not be posted any more: an older server would book it to another month.
-    """
-    date = ""
-    if control.waldur.generation is Generation.A:
-        if difference.month != control.current_month().month:
-            log.warning("usage_too_late", account=difference.account, month=difference.month)
-            return False
-    else:
-        date = posting_date(difference.month, measured_at)
-    if difference.changed:
-        control.waldur.set_usage(difference.resource, difference.new, date)
-        log.info(
-            "usage_posted",
-            account=difference.account,
-            month=difference.month,
-            **{name: str(value) for name, value in difference.new.items()},
-        )
-    if difference.users:
-        people = control.waldur.offering_users()
-        links = {user.username.strip().lower(): user.url for user in people}
-        rows = control.waldur.resource_usages(difference.resource, difference.month)
-        uuids = {row.type: row.uuid for row in rows}
-        for name, amounts in sorted(difference.users.items()):
-            if name in uuids:
-                control.waldur.set_user_usage(uuids[name], amounts, links)
-    return True
-
-
-def posting_date(month: str, measured_at: datetime) -> str:
-    """Return a moment that lies in the month for Waldur, whose months are UTC's.
-
-    Args:
-        month: `YYYY-MM`, of the billing time zone.
-        measured_at: when it was measured.
-    """
-    moment = measured_at.astimezone(UTC)
-    if f"{moment:%Y-%m}" != month:
-        first = datetime.fromisoformat(f"{month}-01T12:00:00+00:00")
-        last = (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
-        # before the month began in UTC, or after it ended
-        moment = first if moment < first else last
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _push_settings(
@@ -328,14 +169,6 @@ def report_final(control: Control, resource: Resource, measured: tuple[PeriodUsa
         present=True,
         usage=measured,
     )
-    for difference in differences(control, (allocation,)):
-        try:
-            _post(control, difference, datetime.now(UTC))
-        except WaldurRefusedError as error:
-            log.error(  # noqa: TRY400 - the refusal's sentence is what counts, not where it arose
-                "final_usage_refused",
-                resource=resource.uuid,
-                month=difference.month,
-                amounts={name: str(value) for name, value in difference.new.items()},
-                reason=str(error),
-            )
+    _, refused = post(control, differences(control, (allocation,)), datetime.now(UTC))
+    for difference, reason in refused:
+        log.error("final_usage_refused", resource=resource.uuid, reason=reason, **difference.dump())

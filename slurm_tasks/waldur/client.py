@@ -255,12 +255,6 @@ class Client:
         rows = self._list(ComponentUsage, "marketplace-component-usages/", query)
         return [row for row in rows if row.billing_period.startswith(month)]
 
-    def resource_usages(self, resource: str, month: str) -> list[ComponentUsage]:
-        """Return what Waldur has for one resource in a month."""
-        query = [("resource_uuid", resource), ("billing_period", f"{month}-01")]
-        rows = self._list(ComponentUsage, "marketplace-component-usages/", query)
-        return [row for row in rows if row.billing_period.startswith(month)]
-
     def user_usages(self, month: str) -> list[UserUsage]:
         """Return users' parts of a month's usage, perhaps those of other months too.
 

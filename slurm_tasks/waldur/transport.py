@@ -43,8 +43,8 @@ _HICCUPS = frozenset({429, 502, 503, 504})
 Query = Sequence[tuple[str, str | int]]
 
 
-class _HiccupError(WaldurError):
-    """A failure that is worth another try at once."""
+class UnavailableError(WaldurError):
+    """Waldur is away for the moment; a read is worth another try at once."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -120,7 +120,7 @@ class Transport:
 
     def _repeated(self, path: str, query: Query) -> httpx.Response:
         def worthwhile(error: Exception) -> bool | float:
-            if not isinstance(error, _HiccupError):
+            if not isinstance(error, UnavailableError):
                 return False
             if error.retry_after is None:
                 return True
@@ -146,7 +146,7 @@ class Transport:
             status = response.status_code
         except httpx.HTTPError as error:
             # the type says what happened; the text of some errors repeats headers
-            raise _HiccupError(f"{method} {path}: {type(error).__name__}: {error}") from error
+            raise UnavailableError(f"{method} {path}: {type(error).__name__}: {error}") from error
         finally:
             seconds = round(time.monotonic() - began, 3)
             log.debug("waldur_request", method=method, path=path, status=status, seconds=seconds)
@@ -164,7 +164,7 @@ class Transport:
             )
         said = f"{request}: Waldur answered {status}: {'; '.join(_messages(response))}"
         if status in _HICCUPS:
-            raise _HiccupError(said, _retry_after(response))
+            raise UnavailableError(said, _retry_after(response))
         if status == HTTPStatus.UNAUTHORIZED:
             raise WaldurError(f"{said}. Check WALDUR_API_TOKEN")
         if response.is_server_error or status in _PASSING:

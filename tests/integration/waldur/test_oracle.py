@@ -276,11 +276,6 @@ CASES = {
         lambda site: site.client.component_usages(f"{site.month:%Y-%m}"),
         lambda site, _: _paged(offering_uuid=site.offering, billing_period=site.month),
     ),
-    "resource_usages": Case(
-        "marketplace_component_usages.marketplace_component_usages_list",
-        lambda site: site.client.resource_usages(site.resource, f"{site.month:%Y-%m}"),
-        lambda site, _: _paged(resource_uuid=UUID(site.resource), billing_period=site.month),
-    ),
     "user_usages": Case(
         "marketplace_component_user_usages.marketplace_component_user_usages_list",
         lambda site: site.client.user_usages(f"{site.month:%Y-%m}"),

@@ -356,8 +356,19 @@ def test_a_default_is_moved_before_its_association_goes() -> None:
     assert moved == [
         SetDefault(("carol",), "physics"),
         SetDefault(("alice", "bob"), "waldur"),
-        removal,
+        RemoveUsers(("alice", "bob", "carol"), ACCOUNT),
+        RemoveUsers(("dave",), ACCOUNT),
     ]
+
+
+def test_who_loses_the_last_association_is_removed_apart() -> None:
+    """22.05 refuses to remove such a user together with one whose default was moved."""
+    state = cluster(allocation("alice", "bob", parent="waldur"), users=frozenset({"alice"}))
+    removal = RemoveUsers(("alice", "bob"), ACCOUNT)
+
+    moved = with_defaults_moved([removal], state, {"bob": ACCOUNT, "alice": "waldur"}, RULES)
+
+    assert moved == [RemoveUsers(("alice",), ACCOUNT), RemoveUsers(("bob",), ACCOUNT)]
 
 
 def test_other_defaults_stay_where_they_are() -> None:
