@@ -79,7 +79,9 @@ class Lab:
 def lab(slurm: RealCluster, tmp_path: Path) -> Iterator[Lab]:
     """Give a head node on each of the real clusters, empty."""
     runner = Runner(
-        slurm.bin_dir, 60, environment={"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/sbin:/usr/bin"}
+        PurePosixPath(slurm.bin_dir),
+        60,
+        environment={"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/sbin:/usr/bin"},
     )
     counting = Counting(runner)
     rules = Rules(Prefixes("hpc_", "hpc_", "hpc_", 34), "waldur", "waldur")
