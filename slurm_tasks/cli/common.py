@@ -101,14 +101,17 @@ def local_headnode() -> "HeadNode":
     return headnode()
 
 
-def send(name: str, *args: object, **kwargs: object) -> "AsyncResult":
-    """Send a task by its name, once, without waiting for a broker that is away."""
+def send(name: str, lifetime: float, *args: object, **kwargs: object) -> "AsyncResult":
+    """Send a task by its name, once, without waiting for a broker that is away.
+
+    It expires with the person's patience: what nobody waits for any more doesn't run hours later.
+    """
     import slurm_tasks.tasks  # noqa: F401 - declares the tasks
     from slurm_tasks import broker
     from slurm_tasks.app import app
 
     broker.require(app, broker_shown())
-    return app.tasks[name].apply_async(args, kwargs, retry=False)
+    return app.tasks[name].apply_async(args, kwargs, retry=False, expires=lifetime)
 
 
 def broker_shown() -> str:
@@ -153,7 +156,7 @@ def wait(result: "AsyncResult", what: str, timeout: float) -> Any:  # noqa: ANN4
 
 def run(name: str, what: str, timeout: float, *args: object, **kwargs: object) -> Any:  # noqa: ANN401 - tasks' JSON
     """Send a task and wait for it."""
-    return wait(send(name, *args, **kwargs), what, timeout)
+    return wait(send(name, timeout, *args, **kwargs), what, timeout)
 
 
 def end(code: int) -> None:

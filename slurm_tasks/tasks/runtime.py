@@ -9,8 +9,9 @@ from slurm_tasks.errors import TransientError
 
 RETRIES = 7
 BACKOFF, BACKOFF_MAX = 2, 60
-LIFETIME_MIN = 60.0
 """Seconds until a retry: 2, 4, 8, … 60: about two minutes. Longer outages are the schedule's."""
+LIFETIME_MIN = 60.0
+"""Seconds that a message lives at least, however short the interval."""
 
 
 def task(name: str, *, retries: int = RETRIES) -> Callable[[Callable[..., Any]], Any]:
