@@ -26,7 +26,7 @@ demo: setup ## Show the whole service on embedded parts (ARGS="--cluster real --
 	$(BIN)/slurm-tasks demo $(ARGS)
 
 test: setup ## Run all tests; as root on Debian also on real SLURM (ARGS="tests/unit -k name")
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest --numprocesses 4 --dist loadgroup $(ARGS) # real clusters mostly wait
 
 lint: setup ## Check format, rules, types and import contracts
 	$(BIN)/ruff format --check .

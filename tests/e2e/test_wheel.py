@@ -28,8 +28,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _run(sys.executable, *build, cwd=folder)
     (wheel,) = folder.glob("*.whl")
     environment = folder / "environment"
-    _run(sys.executable, "-m", "venv", str(environment), cwd=folder)
-    _run(str(environment / "bin" / "pip"), "install", "--quiet", str(wheel), cwd=folder)
+    uv = str(Path(sys.executable).with_name("uv"))
+    _run(uv, "venv", "--python", sys.executable, str(environment), cwd=folder)
+    at = ("--python", str(environment / "bin" / "python"))
+    locked = ("--constraint", str(ROOT / "requirements.lock"))
+    _run(uv, "pip", "install", *at, *locked, str(wheel), cwd=folder)
     return environment / "bin"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -84,7 +85,8 @@ def _releases_of(item: pytest.Item) -> set[str]:
     """The clusters a test uses: by fixture name, or by a parameter that names one."""
     named = {_RELEASE_OF_FIXTURE.get(name) for name in getattr(item, "fixturenames", ())}
     callspec = getattr(item, "callspec", None)
-    for value in callspec.params.values() if callspec else ():
+    params = callspec.params.values() if callspec else ()
+    for value in chain.from_iterable(v if isinstance(v, tuple) else (v,) for v in params):
         if isinstance(value, str):
             named.add(_RELEASE_OF_FIXTURE.get(value, value if value in SUITES else None))
     return {release for release in named if release}
