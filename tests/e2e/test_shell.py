@@ -15,6 +15,8 @@ from slurm_tasks.demo.stack import wait_until
 from tests.support import service
 from tests.support.service import PATIENCE, Service
 
+pytestmark = pytest.mark.xdist_group("shell")  # one running service for all of them
+
 SHELL = str(Path(sys.executable).with_name("slurm-tasks"))
 
 

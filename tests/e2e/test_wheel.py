@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("wheel")  # one environment for all of them
+
 ROOT = Path(__file__).parents[2]
 
 
