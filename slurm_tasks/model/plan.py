@@ -218,12 +218,18 @@ def _members(
 
 
 def _joiners(name: str, joiners: set[str], state: Cluster, rules: Rules) -> Iterator[Change]:
-    """Add users: those without any association with a default, the others without touching it."""
-    known = joiners & state.users()
-    if new := tuple(sorted(joiners - known)):
-        yield AddUsers(new, name, default=rules.user_default or name)
-    if known:
-        yield AddUsers(tuple(sorted(known)), name)
+    """Add users: those who have no default account elsewhere with one, the others without.
+
+    Naming a default overwrites the one that a user has; a user with no association but with the
+    default account itself has that one already. Without any named, SLURM makes the first account
+    that a user joins the default.
+    """
+    default = rules.user_default
+    free = {user for user in joiners if default and state.accounts_of(user) <= {default}}
+    if free:
+        yield AddUsers(tuple(sorted(free)), name, default=default)
+    if bound := joiners - free:
+        yield AddUsers(tuple(sorted(bound)), name)
 
 
 def _termination(account: Account, state: Cluster) -> list[Change]:

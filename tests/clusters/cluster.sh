@@ -229,7 +229,8 @@ spawn() {  # NAME COMMAND...
   setsid "${IN[@]}" "$@" </dev/null >>"$log" 2>&1 9>&- &
 }
 
-client() { timeout 5 "$BIN/$1" "${@:2}" 9>&-; }
+# 5 s fail a look that is repeated; what is done once may take longer on a busy disk (LIMIT=60).
+client() { timeout "${LIMIT:-5}" "$BIN/$1" "${@:2}" 9>&-; }
 
 stop_pid() {  # PID SECONDS: before it is killed
   local end=$((SECONDS + $2))
@@ -422,14 +423,14 @@ write_wrappers() {
 }
 
 new_database() {
-  client sql -e "CREATE DATABASE IF NOT EXISTS slurm_acct_db;
+  LIMIT=60 client sql -e "CREATE DATABASE IF NOT EXISTS slurm_acct_db;
     CREATE USER IF NOT EXISTS 'slurm'@'127.0.0.1' IDENTIFIED BY 'lab';
     GRANT ALL ON slurm_acct_db.* TO 'slurm'@'127.0.0.1';"
 }
 
 register_cluster() {  # slurmctld ends when slurmdbd doesn't know its cluster
-  client sacctmgr -nP list cluster format=cluster | grep -qx $CLUSTER ||
-    client sacctmgr -i add cluster $CLUSTER >/dev/null
+  LIMIT=60 client sacctmgr -nP list cluster format=cluster | grep -qx $CLUSTER ||
+    LIMIT=60 client sacctmgr -i add cluster $CLUSTER >/dev/null
 }
 
 # ---------------------------------------------------------------- commands

@@ -262,9 +262,7 @@ class RealCluster:
             reason = "it isn't empty"
         except (ClusterError, subprocess.TimeoutExpired) as error:
             reason = str(error)
-        _log.warning("%s is booted anew: %s", self.suite, reason)
-        _cluster_sh("down", self.suite)
-        _cluster_sh("up", self.suite)
+        _boot_anew(self.suite, reason)
         self._clean()
         if not self._is_empty():
             raise ClusterError(f"{self.suite} isn't empty after a new boot, see {self.logs}")
@@ -410,7 +408,10 @@ def running_cluster(release: str) -> Iterator[RealCluster]:
     suite = SUITES[release]
     with _use_lock(suite):
         was_running = _cluster_sh("status", suite, check=False).returncode == 0
-        _cluster_sh("up", suite)
+        try:
+            _cluster_sh("up", suite)
+        except ClusterError as error:  # on a very busy machine a daemon may take too long once
+            _boot_anew(suite, str(error))
         cluster = RealCluster(release, CLUSTER, _cache() / suite / "bin")
         try:
             cluster.reset()
@@ -445,6 +446,12 @@ def _cache() -> Path:
     return Path(
         os.environ.get("SLURM_TESTS_CACHE", "/var/cache/waldur-slurm-tasks-tests")
     ).resolve()
+
+
+def _boot_anew(suite: str, reason: str) -> None:
+    _log.warning("%s is booted anew: %s", suite, reason)
+    _cluster_sh("down", suite)
+    _cluster_sh("up", suite)
 
 
 def _cluster_sh(

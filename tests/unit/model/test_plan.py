@@ -190,12 +190,23 @@ def test_users_with_associations_keep_their_default() -> None:
 
 
 def test_newcomers_may_get_the_allocation_as_default() -> None:
-    """Without a site's default account it is the one that they join."""
+    """Without a site's default account none is named: SLURM takes the one that they join."""
     changes = planned(
         standing_cluster(), Intent.MEMBERS, Rules(PREFIXES, "waldur", None), users=("alice",)
     )
 
-    assert changes == [AddUsers(("alice",), ACCOUNT, default=ACCOUNT)]
+    assert changes == [AddUsers(("alice",), ACCOUNT)]
+
+
+def test_a_mixed_team_is_added_at_once() -> None:
+    """Who has nothing but the default account has that default: one command for all of them."""
+    state = cluster(
+        customer(), project(), allocation(), Account("waldur", "root", users=frozenset({"bob"}))
+    )
+
+    changes = planned(state, Intent.MEMBERS, users=("alice", "bob"))
+
+    assert changes == [AddUsers(("alice", "bob"), ACCOUNT, default="waldur")]
 
 
 def test_leavers_jobs_are_cancelled_before_they_are_removed() -> None:
