@@ -14,10 +14,7 @@ _MARKS = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "failed": ("FAIL
 
 
 @click.command()
-@common.local
-@common.patience
-@common.as_json
-@common.reports_errors
+@common.through_queue
 def check(local: bool, timeout: int, as_json: bool) -> None:
     """Check settings, broker, workers, Waldur, offering, SLURM, default account and TRES.
 

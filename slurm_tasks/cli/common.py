@@ -34,6 +34,11 @@ patience = click.option(
 )
 
 
+def through_queue(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command what all have that go through the queue: options, and errors as sentences."""
+    return local(patience(as_json(reports_errors(command))))
+
+
 def fail(message: object, code: int = FAILED) -> NoReturn:
     """Say what went wrong on stderr, and end."""
     for line in str(message).splitlines() or [""]:

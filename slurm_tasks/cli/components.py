@@ -48,10 +48,7 @@ def list_(as_json: bool) -> None:
 
 
 @components.command()
-@common.local
-@common.patience
-@common.as_json
-@common.reports_errors
+@common.through_queue
 def load(local: bool, timeout: int, as_json: bool) -> None:
     """Send the TRES configuration to the offering."""
     from slurm_tasks import celery_settings as names

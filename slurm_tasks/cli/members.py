@@ -11,10 +11,7 @@ def members() -> None:
 
 
 @members.command()
-@common.local
-@common.patience
-@common.as_json
-@common.reports_errors
+@common.through_queue
 def sync(local: bool, timeout: int, as_json: bool) -> None:
     """Make every allocation's users those of its team in Waldur."""
     from slurm_tasks import celery_settings as names

@@ -44,10 +44,7 @@ def list_(as_json: bool) -> None:
 
 
 @orders.command()
-@common.local
-@common.patience
-@common.as_json
-@common.reports_errors
+@common.through_queue
 def sync(local: bool, timeout: int, as_json: bool) -> None:
     """Carry out all orders that wait, and print what became of each."""
     from slurm_tasks import celery_settings as names
@@ -68,10 +65,7 @@ def sync(local: bool, timeout: int, as_json: bool) -> None:
 
 @orders.command()
 @click.argument("uuid")
-@common.local
-@common.patience
-@common.as_json
-@common.reports_errors
+@common.through_queue
 def process(uuid: str, local: bool, timeout: int, as_json: bool) -> None:
     """Carry out one order, by its UUID."""
     from slurm_tasks import celery_settings as names

@@ -10,10 +10,7 @@ SOMETHING = 2
 
 
 @click.command()
-@common.local
-@common.patience
-@common.as_json
-@common.reports_errors
+@common.through_queue
 def plan(local: bool, timeout: int, as_json: bool) -> None:
     """Print what would change on the cluster, for all of the offering's resources.
 
@@ -29,10 +26,7 @@ def plan(local: bool, timeout: int, as_json: bool) -> None:
     type=click.IntRange(min=0),
     help="Let this many removals pass the guard (see `slurm-tasks plan`).",
 )
-@common.local
-@common.patience
-@common.as_json
-@common.reports_errors
+@common.through_queue
 def apply(allow_removals: int | None, local: bool, timeout: int, as_json: bool) -> None:
     """Make the cluster as Waldur has it, for all of the offering's resources.
 

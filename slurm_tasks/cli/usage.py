@@ -18,10 +18,7 @@ def usage() -> None:
 
 @usage.command()
 @MONTH
-@common.local
-@common.patience
-@common.as_json
-@common.reports_errors
+@common.through_queue
 def show(months: tuple[str, ...], local: bool, timeout: int, as_json: bool) -> None:
     """Print what differs between the cluster's usage and Waldur's; posts nothing."""
     _show(_report(months, local, timeout, dry_run=True), as_json, dry_run=True)
@@ -30,10 +27,7 @@ def show(months: tuple[str, ...], local: bool, timeout: int, as_json: bool) -> N
 @usage.command()
 @MONTH
 @click.option("--dry-run", is_flag=True, help="Print what would be posted, and post nothing.")
-@common.local
-@common.patience
-@common.as_json
-@common.reports_errors
+@common.through_queue
 def report(
     months: tuple[str, ...], dry_run: bool, local: bool, timeout: int, as_json: bool
 ) -> None:

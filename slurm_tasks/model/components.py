@@ -251,12 +251,14 @@ def changed_limits(
         components: the TRES configuration.
         minutes: the cluster's limits as listed, TRES-minutes.
         current: Waldur's limits. One that the cluster would list just so is no difference, even
-            if converting back and rounding gave another number.
+            if converting back and rounding gave another number; nor is one of the cluster's that
+            is no whole unit and was told once, rounded.
     """
     return {
         name: value
         for name, value in resource_limits(components, minutes).items()
-        if not _listed_as(name, components[name], current.get(name), minutes[name])
+        if current.get(name) != value
+        and not _listed_as(name, components[name], current.get(name), minutes[name])
     }
 
 

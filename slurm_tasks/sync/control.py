@@ -10,6 +10,7 @@ from slurm_tasks import tres_config
 from slurm_tasks.errors import WaldurError
 from slurm_tasks.model import names, usage
 from slurm_tasks.model.components import Components
+from slurm_tasks.model.messages import Owner
 from slurm_tasks.model.usage import Period
 from slurm_tasks.settings import Waldur as Settings
 from slurm_tasks.waldur.client import Client, Generation
@@ -19,6 +20,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 LIVE_STATES = ("OK", "Updating")
 """States of resources that are in use."""
+BILLED_STATES = (*LIVE_STATES, "Terminating")
+"""States of resources that Waldur takes usage for."""
+TITLE_MAX_LEN = 500
+"""Characters of a name in Waldur that go to the head node; an account's name holds fewer."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,11 @@ def uuid_of(text: str) -> str:
         return names.fold_uuid(text)
     except ValueError as error:
         raise WaldurError(f"Waldur sent {text!r} where a uuid belongs") from error
+
+
+def owner_of(uuid: str, title: str) -> Owner:
+    """Name a customer or a project to the head node."""
+    return Owner(uuid=uuid_of(uuid), title=title[:TITLE_MAX_LEN])
 
 
 def usernames(team: list[TeamMember], resource: str) -> tuple[str, ...]:

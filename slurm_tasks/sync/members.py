@@ -7,15 +7,16 @@ from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import (
     Desired,
     Intent,
-    Owner,
     ReconcileReport,
     ReconcileRequest,
     Status,
 )
 from slurm_tasks.sync.control import (
     LIVE_STATES,
+    TITLE_MAX_LEN,
     Control,
     mirror_associations,
+    owner_of,
     removable_usernames,
     usernames,
     uuid_of,
@@ -58,9 +59,9 @@ def _desired(control: Control, resource: Resource, intent: Intent) -> Desired:
     return Desired(
         intent=intent,
         resource=uuid_of(resource.uuid),
-        title=resource.name[:500],
-        customer=Owner(uuid=uuid_of(resource.customer_uuid), title=resource.customer_name),
-        project=Owner(uuid=uuid_of(resource.project_uuid), title=resource.project_name),
+        title=resource.name[:TITLE_MAX_LEN],
+        customer=owner_of(resource.customer_uuid, resource.customer_name),
+        project=owner_of(resource.project_uuid, resource.project_name),
         backend_id=names.fold_backend_id(resource.backend_id),
         limits=limits,
         keep_limits=control.limit_owner == "slurm",

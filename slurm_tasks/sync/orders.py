@@ -12,9 +12,16 @@ import structlog
 
 from slurm_tasks.errors import PermanentError, TransientError, WaldurError, WaldurRefusedError
 from slurm_tasks.model import components, names
-from slurm_tasks.model.messages import Desired, Intent, Outcome, Owner, Status
+from slurm_tasks.model.messages import Desired, Intent, Outcome, Status
 from slurm_tasks.sync import usage
-from slurm_tasks.sync.control import Control, mirror_associations, usernames, uuid_of
+from slurm_tasks.sync.control import (
+    TITLE_MAX_LEN,
+    Control,
+    mirror_associations,
+    owner_of,
+    usernames,
+    uuid_of,
+)
 from slurm_tasks.waldur.client import OPEN_ORDERS, Generation
 from slurm_tasks.waldur.views import OFFERING_TYPE, Order, Resource
 
@@ -22,7 +29,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 EXECUTING = "executing"
 PENDING = "pending-provider"
-TITLE_MAX_LEN = 500
+DONE = "done"
 ALLOCATION_PATIENCE = timedelta(minutes=10)
 """How long an older server may take to make its Allocation; one that was set executing by hand
 never gets one."""
@@ -89,8 +96,8 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
         intent=intent,
         resource=uuid_of(resource.uuid),
         title=title[:TITLE_MAX_LEN],
-        customer=_owner(resource.customer_uuid or order.customer_uuid, resource.customer_name),
-        project=_owner(resource.project_uuid or order.project_uuid, resource.project_name),
+        customer=owner_of(resource.customer_uuid or order.customer_uuid, resource.customer_name),
+        project=owner_of(resource.project_uuid or order.project_uuid, resource.project_name),
         backend_id=names.fold_backend_id(resource.backend_id) if resource.backend_id else "",
         limits=None if ends else components.order_limits(control.components, limits),
         users=usernames(control.waldur.team(resource.uuid), resource.uuid) if begins else None,
@@ -100,26 +107,31 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
     )
 
 
-def _owner(uuid: str, title: str) -> Owner:
-    return Owner(uuid=uuid_of(uuid), title=title[:TITLE_MAX_LEN])
-
-
 def _approve(control: Control, order: Order, resource: Resource) -> None:
-    """Approve; a conflict means that somebody else was faster: look again.
+    """Approve an order that waits.
 
     An older server errs an Update whose Allocation was left in another state than OK, as it is
     when the worker died right after the order before.
     """
     if order.type == "Update" and control.waldur.generation is Generation.A:
         _on_allocation(control, order, lambda: _set_ok(control, resource))
+    _move(control, order, control.waldur.approve, EXECUTING)
+
+
+def _move(control: Control, order: Order, action: Callable[[str], None], state: str) -> None:
+    """Move an order to a state; a conflict means that somebody else was faster: look again.
+
+    Raises:
+        TransientError: it went elsewhere.
+    """
     try:
-        control.waldur.approve(order.uuid)
+        action(order.uuid)
     except WaldurRefusedError as error:
         if error.status != HTTPStatus.CONFLICT:
             raise
-        state = control.waldur.order(order.uuid).state
-        if state != EXECUTING:
-            raise TransientError(f"order {order.uuid} went to {state} meanwhile") from error
+        found = control.waldur.order(order.uuid).state
+        if found != state:
+            raise TransientError(f"order {order.uuid} went to {found} meanwhile") from error
 
 
 def _set_ok(control: Control, resource: Resource) -> None:
@@ -173,7 +185,7 @@ def complete(control: Control, outcome: Outcome) -> str:
     resource = _resource_of(control, order)
     if order.type == "Terminate":
         usage.report_final(control, resource, outcome.usage)
-        _done(control, order)
+        _move(control, order, control.waldur.set_order_done, DONE)
     else:
         _hand_over(control, order, resource, outcome)
     log.info("order_done", order=order.uuid, type=order.type, account=outcome.account)
@@ -191,7 +203,7 @@ def _hand_over(control: Control, order: Order, resource: Resource, outcome: Outc
     # done makes the order's limits those of the resource; what the cluster has may still differ
     if limits:
         control.waldur.set_limits(resource.uuid, {**order.limits, **limits})
-    _done(control, order)
+    _move(control, order, control.waldur.set_order_done, DONE)
     if older:
         _on_allocation(control, order, lambda: _set_ok(control, resource))
     mirror_associations(control, control.waldur.resource(resource.uuid), outcome.users)
@@ -212,14 +224,3 @@ def _on_allocation(control: Control, order: Order, action: Callable[[], None]) -
         if age < ALLOCATION_PATIENCE:
             raise TransientError(f"Waldur has no Allocation for order {order.uuid} yet") from error
         log.warning("allocation_missing", order=order.uuid, reason=str(error))
-
-
-def _done(control: Control, order: Order) -> None:
-    try:
-        control.waldur.set_order_done(order.uuid)
-    except WaldurRefusedError as error:
-        if error.status != HTTPStatus.CONFLICT:
-            raise
-        state = control.waldur.order(order.uuid).state
-        if state != "done":
-            raise TransientError(f"order {order.uuid} went to {state} meanwhile") from error

@@ -10,7 +10,7 @@ from slurm_tasks.errors import PermanentError, WaldurRefusedError
 from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import AllocationState, CollectRequest, Measurement
 from slurm_tasks.model.usage import Period, PeriodUsage
-from slurm_tasks.sync.control import LIVE_STATES, Control, mirror_associations
+from slurm_tasks.sync.control import BILLED_STATES, Control, mirror_associations
 from slurm_tasks.sync.differences import Difference, differences
 from slurm_tasks.sync.posting import post
 from slurm_tasks.waldur.client import Generation
@@ -61,7 +61,7 @@ def accounts(control: Control) -> dict[str, str]:
     Two resources with one backend id would both be billed for the same jobs, so neither is.
     """
     found: dict[str, list[str]] = {}
-    for resource in control.waldur.resources((*LIVE_STATES, "Terminating")):
+    for resource in control.waldur.resources(BILLED_STATES):
         if not resource.backend_id:
             continue
         try:
@@ -82,7 +82,7 @@ def request(control: Control, periods: tuple[Period, ...] = ()) -> CollectReques
 def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -> PushReport:
     """Post what differs: usage, limits, associations. One resource's refusal is one warning."""
     report = PushReport()
-    known = {row.uuid: row for row in control.waldur.resources((*LIVE_STATES, "Terminating"))}
+    known = {row.uuid: row for row in control.waldur.resources(BILLED_STATES)}
     present = []
     for allocation in measurement.allocations:
         if allocation.present:
@@ -148,9 +148,7 @@ def _push_limits(
         return False
     if resource.modified and resource.modified > measured_at:
         return False
-    changed = components.changed_limits(control.components, allocation.limits, resource.limits)
-    # a limit of the cluster that is no whole unit is rounded, and told once
-    limits = {name: value for name, value in changed.items() if resource.limits.get(name) != value}
+    limits = components.changed_limits(control.components, allocation.limits, resource.limits)
     if not limits:
         return False
     control.waldur.set_limits(resource.uuid, {**resource.limits, **limits})
