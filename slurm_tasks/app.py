@@ -69,6 +69,20 @@ def _check_settings(instance: Any, **_: object) -> None:  # noqa: ANN401 - Celer
         stop(error)
 
 
+@signals.celeryd_after_setup.connect
+def _export_metrics(**_: object) -> None:
+    """Serve this worker's metrics, before it has children."""
+    service = settings.load(settings.Service)
+    if service.metrics_port:
+        from slurm_tasks import exporter
+
+        try:
+            exporter.start(service.metrics_address, service.metrics_port)
+        except ConfigurationError as error:
+            stop(error)
+        signals.worker_shutdown.connect(exporter.stop)
+
+
 @signals.worker_ready.connect
 def _load_components(sender: Any, **_: object) -> None:  # noqa: ANN401 - Celery's consumer
     """Have the TRES configuration sent to the offering, by one of the control workers."""

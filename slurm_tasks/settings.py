@@ -165,6 +165,19 @@ class Service(Group):
         default=None, alias="SENTRY_ENVIRONMENT", description="Environment named in the reports."
     )
 
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        alias="METRICS_PORT",
+        description="Where a worker serves Prometheus' metrics, one port each; unset: nowhere.",
+    )
+    metrics_address: str = Field(
+        default="127.0.0.1",
+        alias="METRICS_ADDRESS",
+        description="Address that the metrics are served at; they need no authentication.",
+    )
+
     @model_validator(mode="after")
     def _two_queues(self) -> "Service":
         if self.waldur_queue == self.headnode_queue:

@@ -20,6 +20,7 @@ from typing import IO, Any, TypeVar
 
 import structlog
 
+from slurm_tasks import metrics
 from slurm_tasks.errors import AccessDeniedError, CommandError, JobsActiveError, ParseError
 from slurm_tasks.slurm.commands import CancelJobs, Command, Write
 
@@ -92,6 +93,15 @@ class Runner:
         return said
 
     def _run(self, command: Command[T], inherit: Sequence[int]) -> tuple[T, str]:
+        kind = type(command).__name__
+        try:
+            with metrics.slurm_command_seconds.labels(kind).time():
+                return self._carried_out(command, inherit)
+        except (CommandError, ParseError) as error:
+            metrics.slurm_command_failures.labels(kind, type(error).__name__).inc()
+            raise
+
+    def _carried_out(self, command: Command[T], inherit: Sequence[int]) -> tuple[T, str]:
         argv = self._argv(command)
         shown = [command.tool, *command.argv()]
         began = time.monotonic()

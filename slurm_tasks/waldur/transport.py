@@ -18,6 +18,7 @@ import stamina
 import structlog
 from waldur_api_client import AuthenticatedClient
 
+from slurm_tasks import metrics
 from slurm_tasks.errors import WaldurError, WaldurRefusedError
 from slurm_tasks.settings import Waldur as Settings
 from slurm_tasks.version import __version__
@@ -39,6 +40,7 @@ _PASSING = frozenset(
     }
 )
 _HICCUPS = frozenset({429, 502, 503, 504})
+_UUID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 
 Query = Sequence[tuple[str, str | int]]
 
@@ -150,6 +152,10 @@ class Transport:
         finally:
             seconds = round(time.monotonic() - began, 3)
             log.debug("waldur_request", method=method, path=path, status=status, seconds=seconds)
+            endpoint = _UUID.sub("{uuid}", path)
+            metrics.waldur_request_seconds.labels(method, endpoint).observe(seconds)
+            if status is None or status >= HTTPStatus.MULTIPLE_CHOICES:
+                metrics.waldur_request_failures.labels(method, endpoint, status or "none").inc()
         self._judge(f"{method} {path}", response)
         return response
 

@@ -1,0 +1,107 @@
+"""Metrics: what Prometheus is told of a worker, each a value that flows touch directly.
+
+    metrics.usage_decreased.labels(component="cpu").inc()
+
+They cost microseconds, and lead nowhere until a worker's exporter is on (METRICS_PORT). Each has a
+label: only a labelled metric is made at its first use, and so after the exporter of that worker
+has chosen where its processes keep their values.
+"""
+
+import time
+
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_PREFIX = "waldur_slurm"
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+def _counter(name: str, documentation: str, *labels: str) -> Counter:
+    return Counter(name, documentation, labels, namespace=_PREFIX)
+
+
+def _gauge(name: str, documentation: str, *labels: str) -> Gauge:
+    """Declare a gauge; of a worker's processes, the one that set it last is right."""
+    return Gauge(name, documentation, labels, namespace=_PREFIX, multiprocess_mode="mostrecent")
+
+
+def _seconds(name: str, documentation: str, *labels: str) -> Histogram:
+    return Histogram(name, documentation, labels, namespace=_PREFIX, buckets=_SECONDS)
+
+
+cycle_last_success = _gauge(
+    "cycle_last_success_timestamp_seconds",
+    "When a cycle (orders, members, usage, components) last came to a good end.",
+    "cycle",
+)
+oldest_open_order = _gauge(
+    "oldest_open_order_age_seconds",
+    "Age of the oldest open order of a type at the last look; 0: there is none.",
+    "type",
+)
+orders = _counter(
+    "orders_total",
+    "What became of orders: done, erred, or waiting for now, once for each attempt.",
+    "type",
+    "outcome",
+)
+
+slurm_command_seconds = _seconds(
+    "command_duration_seconds", "Seconds that SLURM's commands take.", "command"
+)
+slurm_command_failures = _counter(
+    "command_failures_total",
+    "SLURM commands that failed, by the kind of error.",
+    "command",
+    "error",
+)
+waldur_request_seconds = _seconds(
+    "waldur_request_duration_seconds", "Seconds that requests to Waldur take.", "method", "endpoint"
+)
+waldur_request_failures = _counter(
+    "waldur_request_failures_total",
+    "Requests that Waldur did not answer (status: none) or answered with an error.",
+    "method",
+    "endpoint",
+    "status",
+)
+
+drift_found = _counter(
+    "drift_found_total",
+    "Changes that the cluster needed although no order asked for them.",
+    "change",
+)
+guard_stops = _counter(
+    "guard_stops_total",
+    "Plans that the guard stopped: wrong cluster, or too many removals.",
+    "reason",
+)
+accounts_missing = _gauge(
+    "accounts_missing", "Accounts that Waldur names and the cluster lacks.", "cluster"
+)
+users_waiting = _gauge(
+    "users_waiting",
+    "Users of allocations who can't be served yet: no Unix user, home directory failed.",
+    "reason",
+)
+
+usage_posted = _counter(
+    "usage_posted_total",
+    "What Waldur took: months' usage of resources, limits, associations.",
+    "what",
+)
+usage_refused = _counter(
+    "usage_refused_total",
+    "What Waldur refused: months' usage, settings (limits, associations), final usage.",
+    "what",
+)
+usage_decreased = _counter(
+    "usage_decreased_total",
+    "Amounts that the cluster reports below what Waldur has, once for each report.",
+    "component",
+)
+
+
+def succeeded(cycle: str) -> None:
+    """Note that a cycle came to a good end just now."""
+    cycle_last_success.labels(cycle).set(time.time())
