@@ -9,7 +9,6 @@ has chosen where its processes keep their values.
 
 import time
 
-
 from prometheus_client import Counter, Gauge, Histogram
 
 _PREFIX = "waldur_slurm"

@@ -63,6 +63,13 @@ def _account(text: str) -> str:
     return folded
 
 
+def _qos(text: str) -> str:
+    folded = text.strip().lower()
+    if not is_account(folded):
+        raise ValueError("it is not the name of a QoS (a-z, 0-9, _, -; 41 at most)")
+    return folded
+
+
 def _absolute(path: PurePosixPath) -> PurePosixPath:
     if not path.is_absolute():
         raise ValueError("it must be an absolute path")
@@ -75,6 +82,7 @@ def _direction(value: object) -> object:
 
 Seconds = Annotated[float, Field(gt=0)]
 Account = Annotated[str, AfterValidator(_account)]
+Qos = Annotated[str, AfterValidator(_qos)]
 
 
 class Group(BaseSettings):
@@ -319,15 +327,81 @@ class Slurm(Group):
             " that they join first; unset: SLURM_DEFAULT_ACCOUNT."
         ),
     )
+    leavers_jobs: Literal["cancel", "finish"] = Field(
+        default="cancel",
+        alias="SLURM_LEAVERS_JOBS",
+        description=(
+            "What becomes of the jobs of users who leave an allocation: `cancel` them, or let"
+            " them `finish` before the user is removed (who can submit no more until then)."
+        ),
+    )
+    paused_qos: Qos | None = Field(
+        default=None,
+        alias="SLURM_PAUSED_QOS",
+        description=(
+            "QoS that the account of a paused resource is switched to; unset: the account accepts"
+            " no new jobs (GrpSubmitJobs=0)."
+        ),
+    )
+    downscaled_qos: Qos | None = Field(
+        default=None,
+        alias="SLURM_DOWNSCALED_QOS",
+        description=(
+            "QoS that the account of a downscaled resource is switched to; unset: the flag has no"
+            " effect."
+        ),
+    )
+    usual_qos: Qos | None = Field(
+        default=None,
+        alias="SLURM_DEFAULT_QOS",
+        description=(
+            "QoS that an account is switched back to when no flag is set any more; unset: the one"
+            " that it inherits from the account above it."
+        ),
+    )
+    require_unix_user: bool | None = Field(
+        default=None,
+        alias="SLURM_REQUIRE_UNIX_USER",
+        description=(
+            "Whether users are added to an account only if the head node knows the Unix user;"
+            " unset: yes when SLURM_DEPLOYMENT_TYPE is native."
+        ),
+    )
+    getent: Annotated[PurePosixPath, AfterValidator(_absolute)] = Field(
+        default=PurePosixPath("/usr/bin/getent"),
+        alias="GETENT_PATH",
+        description="Program that knows Unix users (inside the container, with docker).",
+    )
     homedirs: bool = Field(
         default=False,
         alias="ENABLE_USER_HOMEDIR_ACCOUNT_CREATION",
-        description="Create home directories for users of an allocation.",
+        description="Create home directories for users before they are added to an allocation.",
+    )
+    homedir_helper: Annotated[PurePosixPath, AfterValidator(_absolute)] = Field(
+        default=PurePosixPath("/usr/sbin/mkhomedir_helper"),
+        alias="HOMEDIR_HELPER_PATH",
+        description="Program that creates one; it gets the username and the umask.",
+    )
+    homedir_umask: str = Field(
+        default="0077",
+        alias="HOMEDIR_UMASK",
+        pattern=r"^0?[0-7]{3}$",
+        description="Umask of the home directories that are created, octal.",
+    )
+    homedir_sudo: Annotated[PurePosixPath, AfterValidator(_absolute)] | None = Field(
+        default=None,
+        alias="HOMEDIR_SUDO_PATH",
+        description="Path of sudo, where the worker's user needs it for the helper; unset: not.",
     )
 
     @model_validator(mode="after")
     def _fits(self) -> "Slurm":
         problems = self.prefixes.problems()
+        if self.usual_qos and self.usual_qos in {self.paused_qos, self.downscaled_qos}:
+            problems.append(
+                f"SLURM_DEFAULT_QOS is {self.usual_qos}, as is that of paused or downscaled"
+                " resources: the switch would have no effect; name another QoS"
+            )
         if self.deployment == "docker" and not self.container:
             problems.append(
                 "SLURM_CONTAINER_NAME is required when SLURM_DEPLOYMENT_TYPE is docker (the"
@@ -351,6 +425,13 @@ class Slurm(Group):
             self.allocation_prefix,
             self.allocation_name_max_len,
         )
+
+    @property
+    def needs_unix_user(self) -> bool:
+        """Whether users are added only if the head node knows them."""
+        if self.require_unix_user is None:
+            return self.deployment == "native"
+        return self.require_unix_user
 
     @property
     def user_default(self) -> str | None:

@@ -30,7 +30,9 @@ class AddAccount:
         kept = _kept(self.limits)
         # slurmdbd keeps the description of an account that it knows already
         description = state.bare.get(self.name, self.description)
-        return state.with_account(Account(self.name, self.parent, description, kept))
+        above = state.get(self.parent)
+        qos = above.qos if above else frozenset()
+        return state.with_account(Account(self.name, self.parent, description, kept, qos=qos))
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,47 @@ class SetBlocked:
     def advance(self, state: Cluster) -> Cluster:
         """Return the state after it."""
         return state.with_account(replace(state.accounts[self.account], blocked=self.blocked))
+
+
+@dataclass(frozen=True)
+class SetQos:
+    """Let an account run in one QoS only; without one it inherits its parent's again."""
+
+    account: str
+    qos: str | None
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        return f"switch {self.account} to {f'QoS {self.qos}' if self.qos else 'the inherited QoS'}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it."""
+        account = state.accounts[self.account]
+        above = state.get(account.parent)
+        inherited = above.qos if above else frozenset()
+        qos = frozenset({self.qos}) if self.qos else inherited
+        return state.with_account(replace(account, qos=qos))
+
+
+@dataclass(frozen=True)
+class SetUsersBlocked:
+    """Block or unblock the submission of jobs by some users of an account."""
+
+    users: tuple[str, ...]
+    account: str
+    blocked: bool
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        verb = "block" if self.blocked else "allow"
+        return f"{verb} submission by {', '.join(self.users)} to {self.account}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it."""
+        account = state.accounts[self.account]
+        named = frozenset(self.users)
+        held = account.held | named if self.blocked else account.held - named
+        return state.with_account(replace(account, held=held))
 
 
 @dataclass(frozen=True)
@@ -158,7 +201,9 @@ class RemoveUsers:
     def advance(self, state: Cluster) -> Cluster:
         """Return the state after it."""
         account = state.accounts[self.account]
-        return state.with_account(replace(account, users=account.users - {*self.users}))
+        gone = frozenset(self.users)
+        left, held = account.users - gone, account.held - gone
+        return state.with_account(replace(account, users=left, held=held))
 
 
 @dataclass(frozen=True)
@@ -187,6 +232,8 @@ Change = (
     | SetParent
     | SetLimits
     | SetBlocked
+    | SetQos
+    | SetUsersBlocked
     | AddUsers
     | SetDefault
     | CancelJobs

@@ -17,6 +17,8 @@ class Account:
         limits: GrpTRESMins by TRES: TRES-minutes, MB-minutes for memory.
         users: users with an association in it.
         blocked: whether it accepts no jobs (GrpSubmitJobs=0).
+        qos: the QoS that its jobs may run in, its own or inherited.
+        held: users whose association with it accepts no jobs (GrpSubmitJobs=0).
     """
 
     name: str
@@ -25,6 +27,8 @@ class Account:
     limits: Mapping[str, int] = field(default_factory=dict)
     users: frozenset[str] = frozenset()
     blocked: bool = False
+    qos: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
 
     def is_marked(self, kind: Kind, uuid: str) -> bool:
         """Tell whether the service made this account for that very thing."""

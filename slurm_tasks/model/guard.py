@@ -58,14 +58,15 @@ def check_removals(
     """Refuse plans that together remove too much.
 
     Args:
-        plans: each item with its plan; those of executing Terminate orders don't count.
+        plans: each item with its plan; those of executing Terminate orders don't count, nor
+            those of resources whose members have lost access on purpose.
         state: the cluster before.
         allowed: what an operator has allowed; None: what is normal.
 
     Raises:
         GuardError: they remove more.
     """
-    standing = [(item, changes) for item, changes in plans if item.intent is not Intent.TERMINATE]
+    standing = [(item, changes) for item, changes in plans if not item.expects_removals]
     count = sum(removals(changes) for _, changes in standing)
     limit = allowed_removals(tuple(i for i, _ in standing), state) if allowed is None else allowed
     if count > limit:

@@ -102,7 +102,11 @@ class Desired(Message):
         limits: TRES-minutes (MB-minutes) to set, -1 for unlimited; None leaves them alone.
         keep_limits: whether an account that exists keeps the limits it has.
         users: usernames that belong in the account; None leaves them alone.
+        former: usernames that were put into it and may be of nobody any more (renamed, deleted);
+            they may be removed from it like this offering's users.
+        restricted: whether members have lost access on purpose, so that removals are expected.
         paused: whether it accepts no jobs; None leaves that alone.
+        downscaled: whether it runs in the QoS of downscaled ones; None leaves that alone.
         order: the order behind it, for the audit.
         periods: months to measure once the account is gone (TERMINATE).
     """
@@ -116,9 +120,17 @@ class Desired(Message):
     limits: Limits | None = None
     keep_limits: bool = False
     users: tuple[Username, ...] | None = None
+    former: tuple[Username, ...] = ()
+    restricted: bool = False
     paused: bool | None = None
+    downscaled: bool | None = None
     order: Uuid | None = None
     periods: tuple[Period, ...] = ()
+
+    @property
+    def expects_removals(self) -> bool:
+        """Whether Waldur said explicitly that people lose access: the guard doesn't count them."""
+        return self.intent is Intent.TERMINATE or self.restricted
 
 
 class ReconcileRequest(Message):
@@ -126,7 +138,8 @@ class ReconcileRequest(Message):
 
     Attributes:
         items: the allocations.
-        removable_users: offering users of this offering, the only ones ever removed.
+        removable_users: offering users of this offering, the only ones ever removed (besides
+            an item's former ones).
         allow_removals: how many removals an operator has allowed; None: the guard decides.
         dry_run: plan only.
     """
@@ -166,6 +179,7 @@ class Outcome(Message):
         changes: what was (or would be) done, a sentence each.
         limits: the account's limits now, TRES-minutes.
         users: the account's users now.
+        waiting: users who belong in it and can't be added yet, with the reason.
         usage: what TERMINATE measured at the end.
     """
 
@@ -177,6 +191,7 @@ class Outcome(Message):
     changes: tuple[str, ...] = ()
     limits: Found = {}
     users: tuple[str, ...] = ()
+    waiting: dict[str, str] = {}
     usage: tuple[PeriodUsage, ...] = ()
 
 
@@ -233,8 +248,10 @@ class Measurement(Message):
         cluster: the cluster's name.
         measured_at: when the reading began.
         allocations: one for each account asked for.
+        purged: months asked for whose jobs the cluster doesn't hold any more, not all of them.
     """
 
     cluster: str
     measured_at: datetime
     allocations: tuple[AllocationState, ...]
+    purged: tuple[str, ...] = ()

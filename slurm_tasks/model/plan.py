@@ -20,11 +20,34 @@ from slurm_tasks.model.changes import (
     SetDefault,
     SetLimits,
     SetParent,
+    SetQos,
+    SetUsersBlocked,
+    advance,
 )
 from slurm_tasks.model.cluster import Account, Cluster
 from slurm_tasks.model.messages import Desired, Intent, Owner
 from slurm_tasks.model.names import Kind, Prefixes
 from slurm_tasks.model.tres import UNLIMITED
+
+
+@dataclass(frozen=True)
+class QosRules:
+    """The QoS that accounts are switched to and fro by Waldur's flags.
+
+    Attributes:
+        paused: of a paused resource; None: its account accepts no jobs instead.
+        downscaled: of a downscaled resource; None: nothing is done about the flag.
+        usual: of any other; None: the one inherited from the parent.
+    """
+
+    paused: str | None = None
+    downscaled: str | None = None
+    usual: str | None = None
+
+    @property
+    def temporary(self) -> frozenset[str]:
+        """The QoS that an account has only as long as a flag is set."""
+        return frozenset(filter(None, (self.paused, self.downscaled)))
 
 
 @dataclass(frozen=True)
@@ -36,11 +59,16 @@ class Rules:
         root: the account that customers' accounts are created under; never changed, never removed.
         user_default: the default account of users who have no association yet; None: the
             allocation that they join first.
+        qos: the QoS of paused and downscaled resources.
+        finish_jobs: whether leavers' jobs may end by themselves before they are removed; until
+            then they submit no more.
     """
 
     prefixes: Prefixes
     root: str
     user_default: str | None
+    qos: QosRules = QosRules()
+    finish_jobs: bool = False
 
     @property
     def accounts(self) -> frozenset[str]:
@@ -73,7 +101,7 @@ def plan(desired: Desired, state: Cluster, removable: frozenset[str], rules: Rul
     if account:
         return [
             *_project_moved(desired, state, rules),
-            *_settings(desired, account),
+            *_settings(desired, account, rules),
             *_members(desired, account, state, removable, rules),
         ]
     if desired.intent is Intent.MEMBERS:
@@ -136,8 +164,13 @@ def _creation(desired: Desired, state: Cluster, rules: Rules) -> list[Change]:
         organization=names.owner_name(rules.prefixes, Kind.CUSTOMER, desired.customer.uuid),
         limits=limits,
     )
-    changes += [new, SetBlocked(name, blocked=True)] if desired.paused else [new]
-    return [*changes, *_joiners(name, set(desired.users or ()), state, rules)]
+    made = new.advance(advance(state, changes)).accounts[name]
+    return [
+        *changes,
+        new,
+        *_flags(desired, made, rules),
+        *_joiners(name, set(desired.users or ()), state, rules),
+    ]
 
 
 def _owner(
@@ -191,8 +224,8 @@ def _project_moved(
     return [*([] if customer_planned else added), SetParent(project.name, name)]
 
 
-def _settings(desired: Desired, account: Account) -> Iterator[Change]:
-    """Set the limits that differ, and block or allow submission."""
+def _settings(desired: Desired, account: Account, rules: Rules) -> Iterator[Change]:
+    """Set the limits that differ, and what the flags want."""
     differing = {
         name: value
         for name, value in (desired.limits or {}).items()
@@ -201,8 +234,26 @@ def _settings(desired: Desired, account: Account) -> Iterator[Change]:
     }
     if differing:
         yield SetLimits(account.name, differing)
-    if desired.paused is not None and account.blocked != desired.paused:
-        yield SetBlocked(account.name, blocked=desired.paused)
+    yield from _flags(desired, account, rules)
+
+
+def _flags(desired: Desired, account: Account, rules: Rules) -> Iterator[Change]:
+    """Block or allow submission and switch the QoS, as the resource is paused or downscaled."""
+    blocked = bool(desired.paused) and rules.qos.paused is None
+    if desired.paused is not None and account.blocked != blocked:
+        yield SetBlocked(account.name, blocked=blocked)
+    wanted = (desired.paused and rules.qos.paused) or (desired.downscaled and rules.qos.downscaled)
+    if wanted and account.qos != {wanted}:
+        yield SetQos(account.name, wanted)
+    if not wanted and _is_temporary(desired, account, rules.qos):
+        yield SetQos(account.name, rules.qos.usual)
+
+
+def _is_temporary(desired: Desired, account: Account, qos: QosRules) -> bool:
+    """Tell whether an account has the QoS of a flag, and it is known that none is set."""
+    if desired.paused is None and desired.downscaled is None:
+        return False
+    return bool(account.qos) and account.qos <= qos.temporary
 
 
 def _members(
@@ -212,9 +263,21 @@ def _members(
         return
     wanted = set(desired.users)
     yield from _joiners(account.name, wanted - account.users, state, rules)
-    if leavers := tuple(sorted((account.users & removable) - wanted)):
-        yield CancelJobs(account.name, leavers)
-        yield RemoveUsers(leavers, account.name)
+    leavers = (account.users & (removable | {*desired.former})) - wanted
+    if rules.finish_jobs:
+        yield from _hold(account, wanted, leavers)
+    elif leavers:
+        yield CancelJobs(account.name, tuple(sorted(leavers)))
+    if leavers:
+        yield RemoveUsers(tuple(sorted(leavers)), account.name)
+
+
+def _hold(account: Account, wanted: set[str], leavers: frozenset[str]) -> Iterator[Change]:
+    """Let leavers submit no more until their jobs have ended, and those who are back again."""
+    if back := tuple(sorted(account.held & wanted)):
+        yield SetUsersBlocked(back, account.name, blocked=False)
+    if leaving := tuple(sorted(leavers - account.held)):
+        yield SetUsersBlocked(leaving, account.name, blocked=True)
 
 
 def _joiners(name: str, joiners: set[str], state: Cluster, rules: Rules) -> Iterator[Change]:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from slurm_tasks.errors import CommandError, ConfigurationError, PermanentError
@@ -14,6 +14,8 @@ from slurm_tasks.slurm.commands import Command, Write
 from slurm_tasks.slurm.lock import Writer
 
 T = TypeVar("T")
+NAMES = 1000
+"""Most users in one argument list."""
 
 
 class Runs(Protocol):
@@ -26,6 +28,23 @@ class Runs(Protocol):
         """Run one that writes."""
 
 
+@dataclass(frozen=True)
+class Unix:
+    """How the head node is asked for Unix users, and how a home directory is made.
+
+    Attributes:
+        getent: path of the program that knows users.
+        helper: path of the program that makes a home directory.
+        umask: of what is made, octal.
+        sudo: path of sudo if the helper needs it, else empty.
+    """
+
+    getent: str = "/usr/bin/getent"
+    helper: str = "/usr/sbin/mkhomedir_helper"
+    umask: str = "0077"
+    sudo: str = ""
+
+
 @dataclass
 class SlurmCluster:
     """One cluster, by its commands.
@@ -33,10 +52,12 @@ class SlurmCluster:
     Attributes:
         runner: runs them.
         configured_name: the cluster's name if the site set it; else slurmctld is asked, once.
+        unix: its head node's Unix users.
     """
 
     runner: Runs
     configured_name: str = ""
+    unix: Unix = field(default_factory=Unix)
 
     @functools.cached_property
     def name(self) -> str:
@@ -96,13 +117,27 @@ class SlurmCluster:
                 " configuration, or AccountingStorageTRES in slurm.conf"
             ) from error
 
-    def make_home(self, user: str) -> None:
+    def unix_users(self, users: Iterable[str]) -> dict[str, str]:
+        """Return the home directories of those users whom the head node knows: one command."""
+        asked = sorted(users)
+        found: dict[str, str] = {}
+        for start in range(0, len(asked), NAMES):
+            part = tuple(asked[start : start + NAMES])
+            found |= self.runner.read(commands.ResolveUsers(self.name, part, self.unix.getent))
+        return found
+
+    def make_home(self, user: str, home: str, writer: Writer) -> None:
         """Make a user's home directory, unless it exists.
 
         Raises:
-            CommandError: the helper failed, e.g. as the user doesn't exist on the head node.
+            CommandError: the helper failed.
         """
-        self.runner.write(commands.MakeHome(self.name, user))
+        if self.runner.read(commands.FindHome(self.name, home)):
+            return
+        writer.extend()
+        unix = self.unix
+        command = commands.MakeHome(self.name, user, unix.helper, unix.umask, unix.sudo)
+        self.runner.write(command, (writer.descriptor,))
 
     def usage(self, period: Period, accounts: tuple[str, ...]) -> dict[str, PeriodUsage]:
         """Measure what the jobs of accounts held in a period: one command for all of them."""

@@ -103,7 +103,7 @@ class Runner:
 
     def _carried_out(self, command: Command[T], inherit: Sequence[int]) -> tuple[T, str]:
         argv = self._argv(command)
-        shown = [command.tool, *command.argv()]
+        shown = [command.program, *command.argv()]
         began = time.monotonic()
         code: int | None = None
         kept: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -134,7 +134,7 @@ class Runner:
         return outcome(), said
 
     def _argv(self, command: Command[Any]) -> list[str]:
-        program = [str(self.bin_dir / command.tool), *command.argv()]
+        program = [str(self.bin_dir / command.program), *command.argv()]
         if not self.docker:
             return program
         # a command that hangs must not live on inside the container when its client is ended
@@ -244,9 +244,11 @@ def _judge(
     """Decide what an exit code means; exit 1 is not always a failure of the goal."""
     if code == 0:
         return ""
-    said = " ".join(f"{stdout} {stderr}".split())
     if _DOCKER.search(stderr):
         raise CommandError(shown, "docker can't reach the container", code, stderr)
+    if code in command.accepted:
+        return ""
+    said = " ".join(f"{stdout} {stderr}".split())
     if isinstance(command, Write) and code == 1:
         if _JOBS_ACTIVE.search(said):
             raise JobsActiveError(shown, "jobs are still pending or running", code, stderr)

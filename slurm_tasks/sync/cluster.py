@@ -1,12 +1,13 @@
 """The head node's side: reconcile allocations with the cluster, and measure them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
 
-from slurm_tasks.errors import GuardError, PermanentError, TransientError
+from slurm_tasks import metrics
+from slurm_tasks.errors import GuardError, JobsActiveError, PermanentError, TransientError
 from slurm_tasks.model import guard
 from slurm_tasks.model.changes import AddUsers, Change, RemoveUsers, SetDefault
 from slurm_tasks.model.cluster import Cluster
@@ -42,13 +43,15 @@ class HeadNode:
         lock: takes the writer's lock.
         rules: names, the tree's root, users' default account.
         read_only: every write becomes a logged plan.
-        homes: whether users who join get a home directory.
+        unix_users: whether users are added only if the head node knows them.
+        homes: whether users get a home directory before they are added.
     """
 
     cluster: SlurmCluster
     lock: WriterLock
     rules: Rules
     read_only: bool = False
+    unix_users: bool = False
     homes: bool = False
 
 
@@ -58,12 +61,21 @@ class _Item:
 
     desired: Desired
     changes: list[Change] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)
     status: Status = Status.APPLIED
     message: str = ""
     said: list[str] = field(default_factory=list)
     account: str = ""
     ours: bool = False
     usage: tuple[PeriodUsage, ...] = ()
+
+    @property
+    def wanted(self) -> Desired:
+        """What can be done of it now: users who have to wait are left out."""
+        if not self.waiting or self.desired.users is None:
+            return self.desired
+        users = tuple(user for user in self.desired.users if user not in self.waiting)
+        return self.desired.model_copy(update={"users": users})
 
     def settle(self, status: Status, message: object) -> None:
         """Note how it ended."""
@@ -82,7 +94,11 @@ class _Pass:
         self._request, self._node = request, node
         self._items = [_Item(desired) for desired in request.items]
         self._defaults: dict[str, str] | None = None
+        self._homes: dict[str, str] = {}
+        self._homeless: dict[str, str] = {}
         self._state = self._read()
+        if node.unix_users or node.homes:
+            self._resolve()
         self.writes = 0
 
     def _read(self) -> Cluster:
@@ -90,11 +106,30 @@ class _Pass:
         self._node.cluster.require(self._node.rules.accounts, state)
         return state
 
+    def _resolve(self) -> None:
+        """Let joiners wait whom the head node doesn't know; the others' homes are known then."""
+        joiners = {id(item): self._joiners(item) for item in self._items}
+        asked = frozenset().union(*joiners.values())
+        if not asked:
+            return
+        reason = "the head node knows no such Unix user"
+        try:
+            self._homes = self._node.cluster.unix_users(asked)
+        except TransientError as error:
+            reason = f"the head node's users can't be looked up: {error}"
+        for item in self._items:
+            item.waiting = dict.fromkeys(joiners[id(item)] - set(self._homes), reason)
+
+    def _joiners(self, item: _Item) -> frozenset[str]:
+        name = account_name(item.desired, self._state, self._node.rules)
+        account = self._state.get(name)
+        return frozenset(item.desired.users or ()) - (account.users if account else frozenset())
+
     def _plan(self, item: _Item) -> list[Change]:
         """Plan one item against the state; a refusal settles it."""
         try:
             changes = plan(
-                item.desired, self._state, self._request.removable_users, self._node.rules
+                item.wanted, self._state, self._request.removable_users, self._node.rules
             )
             if not item.account:
                 item.account = account_name(item.desired, self._state, self._node.rules)
@@ -135,7 +170,7 @@ class _Pass:
             )
         except GuardError as error:
             for item, changes in plans:
-                if item.desired.intent is not Intent.TERMINATE and removals(changes):
+                if not item.desired.expects_removals and removals(changes):
                     item.settle(Status.STOPPED, error)
 
     def carry_out(self, writer: Writer | None) -> None:
@@ -159,15 +194,56 @@ class _Pass:
         if any(isinstance(change, RemoveUsers) for change in planned):
             defaults = self._known_defaults()
             planned = with_defaults_moved(planned, self._state, defaults, self._node.rules)
-        for change in planned:
+        for change in self._steps(item, planned, writer):
             item.changes.append(change)
-            if writer:
-                count, said = self._node.cluster.apply(change, writer)
-                self.writes += count
-                item.said += [said] if said else []
+            if writer and not self._apply(item, change, writer):
+                continue
             self._state = change.advance(self._state)
             if isinstance(change, SetDefault):
                 self._known_defaults().update(dict.fromkeys(change.users, change.account))
+
+    def _steps(self, item: _Item, planned: list[Change], writer: Writer | None) -> Iterator[Change]:
+        """Yield a plan's changes: homes are made before, who may finish jobs leaves alone."""
+        for change in planned:
+            if isinstance(change, AddUsers) and writer and self._node.homes:
+                self._make_homes(item, change.users, writer)
+                users = tuple(user for user in change.users if user not in item.waiting)
+                if users:
+                    yield replace(change, users=users)
+            elif isinstance(change, RemoveUsers) and self._may_finish(item):
+                yield from (replace(change, users=(user,)) for user in change.users)
+            else:
+                yield change
+
+    def _may_finish(self, item: _Item) -> bool:
+        return self._node.rules.finish_jobs and item.desired.intent is not Intent.TERMINATE
+
+    def _apply(self, item: _Item, change: Change, writer: Writer) -> bool:
+        """Carry out one change; False if it has to wait until somebody's jobs have ended."""
+        try:
+            count, said = self._node.cluster.apply(change, writer)
+        except JobsActiveError:
+            if not isinstance(change, RemoveUsers) or not self._may_finish(item):
+                raise
+            count, said = 1, f"{', '.join(change.users)} still has jobs in {change.account}"
+            item.said.append(said)
+            self.writes += count
+            return False
+        self.writes += count
+        item.said += [said] if said else []
+        return True
+
+    def _make_homes(self, item: _Item, users: tuple[str, ...], writer: Writer) -> None:
+        """Make the homes of users who join; one that fails lets that user wait."""
+        for user in users:
+            home = self._homes.pop(user, None)  # once for each user, whatever comes of it
+            if home is not None:
+                try:
+                    self._node.cluster.make_home(user, home, writer)
+                except (TransientError, ValueError) as error:
+                    self._homeless[user] = f"no home directory: {error}"
+            if user in self._homeless:
+                item.waiting[user] = self._homeless[user]
 
     def _known_defaults(self) -> dict[str, str]:
         if self._defaults is None:
@@ -184,16 +260,6 @@ class _Pass:
                 text = f"the cluster did not take it: {'; '.join(map(str, left))}{said}"
                 item.settle(Status.DEFERRED, text)
 
-    def make_homes(self) -> None:
-        """Make home directories for those who joined; one that fails is a warning."""
-        for item in self._items:
-            joined = [change for change in item.changes if isinstance(change, AddUsers)]
-            for user in (user for change in joined for user in change.users):
-                try:
-                    self._node.cluster.make_home(user)
-                except TransientError as error:
-                    log.warning("home_not_made", user=user, reason=str(error))
-
     def measure(self) -> None:
         """Measure what terminated allocations used, now that their jobs have ended."""
         for item in self._items:
@@ -209,6 +275,9 @@ class _Pass:
     def report(self, applied: Status) -> ReconcileReport:
         """Say what became of every item."""
         outcomes = tuple(self._outcome(item, applied) for item in self._items)
+        self._count_waiting()
+        for item in self._items:
+            self._warn(item)
         for outcome in outcomes:
             level = "info" if outcome.status is Status.APPLIED else "warning"
             if outcome.changes or outcome.message:
@@ -216,6 +285,24 @@ class _Pass:
                     "reconciled", **outcome.model_dump(mode="json", exclude={"usage"})
                 )
         return ReconcileReport(cluster=self._state.name, outcomes=outcomes, writes=self.writes)
+
+    def _count_waiting(self) -> None:
+        """Tell the metrics who waits, where the whole offering is seen."""
+        if any(item.desired.order for item in self._items):
+            return
+        waiting = [user for item in self._items for user in item.waiting]
+        homeless = sum(user in self._homeless for user in waiting)
+        metrics.users_waiting.labels(reason="no_home").set(homeless)
+        metrics.users_waiting.labels(reason="no_unix_user").set(len(waiting) - homeless)
+
+    def _warn(self, item: _Item) -> None:
+        """Say what an operator should know although it keeps nothing from being done."""
+        if item.waiting:
+            log.warning("users_waiting", account=item.account, users=item.waiting)
+        if item.desired.downscaled and not self._node.rules.qos.downscaled:
+            log.warning(
+                "downscaled_ignored", account=item.account, reason="SLURM_DOWNSCALED_QOS is not set"
+            )
 
     def _outcome(self, item: _Item, applied: Status) -> Outcome:
         account = self._state.get(item.account)
@@ -228,6 +315,7 @@ class _Pass:
             changes=tuple(map(str, item.changes)),
             limits=dict(account.limits) if account else {},
             users=tuple(sorted(account.users)) if account else (),
+            waiting=item.waiting,
             usage=item.usage,
         )
 
@@ -251,8 +339,6 @@ def reconcile(request: ReconcileRequest, node: HeadNode) -> ReconcileReport:
         running.guard()
         running.carry_out(writer)
         running.verify()
-    if node.homes:
-        running.make_homes()
     running.measure()
     return running.report(Status.APPLIED)
 

@@ -22,6 +22,8 @@ LIVE_STATES = ("OK", "Updating")
 """States of resources that are in use."""
 BILLED_STATES = (*LIVE_STATES, "Terminating")
 """States of resources that Waldur takes usage for."""
+ERRED = "Erred"
+"""State of resources whose last order has failed; Waldur takes no usage for them."""
 TITLE_MAX_LEN = 500
 """Characters of a name in Waldur that go to the head node; an account's name holds fewer."""
 
@@ -89,7 +91,14 @@ def owner_of(uuid: str, title: str) -> Owner:
     return Owner(uuid=uuid_of(uuid), title=title[:TITLE_MAX_LEN])
 
 
-def usernames(team: list[TeamMember], resource: str) -> tuple[str, ...]:
+def team_of(control: Control, resource: Resource) -> tuple[str, ...]:
+    """Return the usernames that belong into a resource's account; none if access is restricted."""
+    if resource.restrict_member_access:
+        return ()
+    return _usernames(control.waldur.team(resource.uuid), resource.uuid)
+
+
+def _usernames(team: list[TeamMember], resource: str) -> tuple[str, ...]:
     """Return the usernames of a team that may go to the cluster, sorted and folded.
 
     People without a username yet, or whose account isn't in order, come later; a name that

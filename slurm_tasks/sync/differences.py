@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from slurm_tasks import metrics
 from slurm_tasks.model import components
 from slurm_tasks.model.messages import AllocationState
 from slurm_tasks.model.usage import PeriodUsage
@@ -27,6 +28,7 @@ class Difference:
         old: Waldur's amounts by component, in measured units.
         new: the amounts to post: every component, for the server forgets those left out.
         users: by component, the users' amounts that differ.
+        decreased: by component, what the cluster says where that is less than Waldur has.
     """
 
     resource: str
@@ -35,6 +37,7 @@ class Difference:
     old: dict[str, Decimal]
     new: dict[str, Decimal]
     users: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    decreased: dict[str, Decimal] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
@@ -43,13 +46,14 @@ class Difference:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to post."""
-        return not self.changed and not self.users
+        """Whether there is nothing to post, and nothing to tell."""
+        return not self.changed and not self.users and not self.decreased
 
     def dump(self) -> dict[str, Any]:
         """Return it as JSON's own types."""
         users = {name: _texts(amounts) for name, amounts in self.users.items()}
-        return {**asdict(self), "old": _texts(self.old), "new": _texts(self.new), "users": users}
+        amounts = {name: _texts(getattr(self, name)) for name in ("old", "new", "decreased")}
+        return {**asdict(self), **amounts, "users": users}
 
 
 def _texts(amounts: Amounts) -> dict[str, str]:
@@ -91,18 +95,20 @@ def _difference(
 ) -> Difference:
     old = {row.type: row.usage for row in existing}
     new = components.amounts(control.components, usage.total())
-    for name, value in new.items():
-        if value < old.get(name, ZERO):
-            log.warning(
-                "usage_decreased",
-                account=allocation.account,
-                month=usage.period.month,
-                component=name,
-                waldur=str(old[name]),
-                cluster=str(value),
-                kept=control.keep_greater,
-            )
-            new[name] = old[name] if control.keep_greater else value
+    decreased = {name: value for name, value in new.items() if value < old.get(name, ZERO)}
+    for name, value in decreased.items():
+        metrics.usage_decreased.labels(component=name).inc()
+        log.warning(
+            "usage_decreased",
+            account=allocation.account,
+            month=usage.period.month,
+            component=name,
+            waldur=str(old[name]),
+            cluster=str(value),
+            kept=control.keep_greater,
+        )
+    if control.keep_greater:
+        new |= {name: old[name] for name in decreased}
     by_user = {
         user.user: components.amounts(control.components, user.tres)
         for user in usage.users
@@ -113,7 +119,8 @@ def _difference(
     for name in new:
         had = parts.get(uuids.get(name, ""), {})
         for user, amounts in by_user.items():
-            if amounts[name] != had.get(user, ZERO):
+            known = had.get(user, ZERO)
+            if amounts[name] > known or (amounts[name] < known and not control.keep_greater):
                 users.setdefault(name, {})[user] = amounts[name]
     return Difference(
         resource=allocation.resource,
@@ -122,4 +129,5 @@ def _difference(
         old=old,
         new=new,
         users=users,
+        decreased=decreased,
     )

@@ -7,10 +7,12 @@ from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import (
     Desired,
     Intent,
+    Outcome,
     ReconcileReport,
     ReconcileRequest,
     Status,
 )
+from slurm_tasks.sync import roster
 from slurm_tasks.sync.control import (
     LIVE_STATES,
     TITLE_MAX_LEN,
@@ -18,10 +20,9 @@ from slurm_tasks.sync.control import (
     mirror_associations,
     owner_of,
     removable_usernames,
-    usernames,
+    team_of,
     uuid_of,
 )
-from slurm_tasks.waldur.client import Generation
 from slurm_tasks.waldur.views import Resource
 
 log = structlog.stdlib.get_logger(__name__)
@@ -32,7 +33,8 @@ def request(
 ) -> ReconcileRequest:
     """Say who belongs into which account, for all of the offering's resources in use.
 
-    A resource whose team can't be read is left out this time; the others go on.
+    A resource whose team can't be read is left out this time; the others go on. Who is to be
+    added is on the roster before the head node hears of it.
 
     Args:
         control: the control side.
@@ -46,6 +48,9 @@ def request(
             continue  # its order brings it about
         try:
             items.append(_desired(control, resource, intent))
+            if not dry_run:
+                listed = roster.read(resource) | {*(items[-1].users or ())}
+                roster.write(control, resource, listed)
         except (PermanentError, WaldurRefusedError, WaldurError) as error:
             log.warning("resource_left_out", resource=resource.uuid, reason=str(error))
     return ReconcileRequest(
@@ -56,6 +61,7 @@ def request(
 def _desired(control: Control, resource: Resource, intent: Intent) -> Desired:
     with_limits = control.limit_owner == "waldur" or intent is Intent.UPDATE
     limits = components.order_limits(control.components, resource.limits) if with_limits else None
+    users = team_of(control, resource)
     return Desired(
         intent=intent,
         resource=uuid_of(resource.uuid),
@@ -65,8 +71,11 @@ def _desired(control: Control, resource: Resource, intent: Intent) -> Desired:
         backend_id=names.fold_backend_id(resource.backend_id),
         limits=limits,
         keep_limits=control.limit_owner == "slurm",
-        paused=resource.paused if intent is Intent.UPDATE else None,
-        users=usernames(control.waldur.team(resource.uuid), resource.uuid),
+        paused=resource.paused,
+        downscaled=resource.downscaled,
+        restricted=bool(resource.restrict_member_access),
+        users=users,
+        former=tuple(sorted(roster.read(resource) - {*users})),
     )
 
 
@@ -77,15 +86,24 @@ def push(control: Control, report: ReconcileReport) -> dict[str, int]:
         How many outcomes there were of each status, and how many associations changed.
     """
     summary = {status.value: 0 for status in Status}
-    changed = 0
-    older = control.waldur.generation is Generation.A
-    known = {row.uuid: row for row in control.waldur.resources(LIVE_STATES)} if older else {}
+    changed = waiting = 0
+    known = {row.uuid: row for row in control.waldur.resources(LIVE_STATES)}
     for outcome in report.outcomes:
         summary[outcome.status.value] += 1
+        waiting += len(outcome.waiting)
         if outcome.status is Status.APPLIED and outcome.resource in known:
-            try:
-                changed += mirror_associations(control, known[outcome.resource], outcome.users)
-            except WaldurRefusedError as error:
-                log.warning("associations_refused", account=outcome.account, reason=str(error))
-    log.info("members_synced", writes=report.writes, associations=changed, **summary)
-    return {**summary, "writes": report.writes, "associations": changed}
+            changed += _tell(control, known[outcome.resource], outcome)
+    summary |= {"waiting": waiting, "writes": report.writes, "associations": changed}
+    log.info("members_synced", **summary)
+    return summary
+
+
+def _tell(control: Control, resource: Resource, outcome: Outcome) -> int:
+    """Mirror an account's users, and strike those who are gone off its roster."""
+    expected = frozenset(outcome.users) | frozenset(outcome.waiting)
+    roster.write(control, resource, roster.read(resource) & expected)
+    try:
+        return mirror_associations(control, resource, outcome.users)
+    except WaldurRefusedError as error:
+        log.warning("associations_refused", account=outcome.account, reason=str(error))
+        return 0

@@ -13,13 +13,13 @@ import structlog
 from slurm_tasks.errors import PermanentError, TransientError, WaldurError, WaldurRefusedError
 from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import Desired, Intent, Outcome, Status
-from slurm_tasks.sync import usage
+from slurm_tasks.sync import roster, usage
 from slurm_tasks.sync.control import (
     TITLE_MAX_LEN,
     Control,
     mirror_associations,
     owner_of,
-    usernames,
+    team_of,
     uuid_of,
 )
 from slurm_tasks.waldur.client import OPEN_ORDERS, Generation
@@ -70,6 +70,8 @@ def prepare(control: Control, uuid: str) -> Desired | str:
         return f"refused: {error}"
     if order.state == PENDING and not control.read_only:
         _approve(control, order, resource)
+    if desired.users and not control.read_only:
+        roster.write(control, resource, roster.read(resource) | {*desired.users})
     return desired
 
 
@@ -100,8 +102,9 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
         project=owner_of(resource.project_uuid or order.project_uuid, resource.project_name),
         backend_id=names.fold_backend_id(resource.backend_id) if resource.backend_id else "",
         limits=None if ends else components.order_limits(control.components, limits),
-        users=usernames(control.waldur.team(resource.uuid), resource.uuid) if begins else None,
-        paused=None if ends else resource.paused,
+        users=team_of(control, resource) if begins else None,
+        paused=None if ends else bool(resource.paused),
+        downscaled=None if ends else resource.downscaled,
         order=uuid_of(order.uuid),
         periods=usage.open_months(control) if ends else (),
     )

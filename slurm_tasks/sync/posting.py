@@ -1,7 +1,10 @@
 """Posting: usage goes to Waldur, each resource by itself, and never to another month."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from http import HTTPStatus
 
 import structlog
 
@@ -12,46 +15,104 @@ from slurm_tasks.waldur.client import Generation
 
 log = structlog.stdlib.get_logger(__name__)
 
+TURN = timedelta(minutes=2)
+"""How far an older server's clock and a request under way may be from our clock: so long before
+and after the turn of its month nothing is posted to it."""
 
-def post(
-    control: Control, wanted: Iterable[Difference], measured_at: datetime
-) -> tuple[list[Difference], list[tuple[Difference, str]]]:
+
+@dataclass
+class Posted:
+    """What became of differences.
+
+    Attributes:
+        posted: what Waldur has now; without the components that it refused.
+        refused: what it refused, whole or in part, with its reason.
+        closed: what came too late: Waldur takes nothing for that month any more.
+    """
+
+    posted: list[Difference] = field(default_factory=list)
+    refused: list[tuple[Difference, str]] = field(default_factory=list)
+    closed: list[Difference] = field(default_factory=list)
+
+
+def post(control: Control, wanted: Iterable[Difference], measured_at: datetime) -> Posted:
     """Post differences, totals before users; a refusal of one doesn't stop the others.
-
-    Returns:
-        What was posted, and what Waldur refused, with its reason.
 
     Raises:
         WaldurError: Waldur is away; what is left differs the next time, too.
     """
-    posted, refused = [], []
+    done = Posted()
     for difference in wanted:
-        try:
-            if _post_total(control, difference, measured_at):
-                posted.append(difference)
-        except WaldurRefusedError as error:
-            refused.append((difference, str(error)))
-    refused += _post_users(control, [row for row in posted if row.users])
-    return posted, refused
+        if not is_bookable(control, difference.month):
+            log.warning("usage_too_late", account=difference.account, month=difference.month)
+            done.closed.append(difference)
+        elif difference.changed:
+            _post_total(control, difference, measured_at, done)
+        elif difference.users:
+            done.posted.append(difference)
+    done.refused += _post_users(control, [row for row in done.posted if row.users])
+    return done
 
 
-def _post_total(control: Control, difference: Difference, measured_at: datetime) -> bool:
-    """Post a resource's usage of a month: every component, the server forgets those left out.
+def is_bookable(control: Control, month: str) -> bool:
+    """Tell whether a report of a month is booked to that month.
+
+    An older server ignores the date of a report and books it to the month that it is for it now,
+    in UTC.
+    """
+    if control.waldur.generation is Generation.B:
+        return True
+    now = datetime.now(UTC)
+    return all(f"{moment:%Y-%m}" == month for moment in (now - TURN, now + TURN))
+
+
+def _post_total(
+    control: Control, difference: Difference, measured_at: datetime, done: Posted
+) -> None:
+    """Post a resource's usage of a month: every component, the server forgets those left out."""
+    older = control.waldur.generation is Generation.A
+    date = "" if older else posting_date(difference.month, measured_at)
+    try:
+        control.waldur.set_usage(difference.resource, difference.new, date)
+    except WaldurRefusedError as error:
+        if any("closed" in message.lower() for message in error.messages):
+            log.info("usage_month_closed", account=difference.account, month=difference.month)
+            done.closed.append(difference)
+            return
+        taken = _post_singly(control, difference, date) if error.status == _INVALID else {}
+        left = sorted(name for name, value in difference.new.items() if taken.get(name) != value)
+        done.refused.append((difference, f"{', '.join(left)}: {error}"))
+        if not taken:
+            return
+        users = {name: parts for name, parts in difference.users.items() if name not in left}
+        difference = replace(difference, new=taken, users=users)
+    done.posted.append(difference)
+    log.info("usage_posted", **difference.dump())
+
+
+_INVALID = HTTPStatus.BAD_REQUEST
+
+
+def _post_singly(control: Control, difference: Difference, date: str) -> dict[str, Decimal]:
+    """Post what Waldur takes of a report that it refused as a whole, one component more each time.
+
+    A component over its `limit_amount` keeps the amount that Waldur has.
 
     Returns:
-        False if it must not be posted any more: an older server would book it to another month.
+        The amounts that Waldur took.
     """
-    date = ""
-    if control.waldur.generation is Generation.A:
-        if difference.month != control.current_month().month:
-            log.warning("usage_too_late", account=difference.account, month=difference.month)
-            return False
-    else:
-        date = posting_date(difference.month, measured_at)
-    if difference.changed:
-        control.waldur.set_usage(difference.resource, difference.new, date)
-        log.info("usage_posted", **difference.dump())
-    return True
+    taken: dict[str, Decimal] = {}
+    for name, value in sorted(difference.new.items()):
+        for amount in dict.fromkeys((value, difference.old.get(name))):
+            if amount is None:
+                continue
+            try:
+                control.waldur.set_usage(difference.resource, {**taken, name: amount}, date)
+            except WaldurRefusedError:  # the first refusal is the one that is told
+                continue
+            taken[name] = amount
+            break
+    return taken
 
 
 def _post_users(control: Control, wanted: list[Difference]) -> list[tuple[Difference, str]]:

@@ -1,5 +1,6 @@
 """Usage, limits and associations: from the cluster to Waldur, differences only."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -9,8 +10,8 @@ import structlog
 from slurm_tasks.errors import PermanentError, WaldurRefusedError
 from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import AllocationState, CollectRequest, Measurement
-from slurm_tasks.model.usage import Period, PeriodUsage
-from slurm_tasks.sync.control import BILLED_STATES, Control, mirror_associations
+from slurm_tasks.model.usage import Period, PeriodUsage, month
+from slurm_tasks.sync.control import BILLED_STATES, ERRED, Control, mirror_associations
 from slurm_tasks.sync.differences import Difference, differences
 from slurm_tasks.sync.posting import post
 from slurm_tasks.waldur.client import Generation
@@ -25,16 +26,26 @@ class PushReport:
 
     Attributes:
         posted: differences that were posted (or would be, in a dry run).
+        kept: usage that is less on the cluster than Waldur has, a sentence each.
         limits: resources whose limits were set.
+        unlimited: limits that Waldur has and the cluster doesn't enforce, a sentence each.
         associations: how many were added or removed.
         missing: accounts that Waldur names and the cluster doesn't have.
+        strangers: usernames that Waldur doesn't know, by account; their usage is in the total.
+        closed: what came after Waldur had closed the month, or too close to its turn.
+        purged: months that weren't reported, for the cluster doesn't hold all of their jobs.
         refused: what Waldur refused, a sentence each.
     """
 
     posted: list[Difference] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     limits: list[str] = field(default_factory=list)
+    unlimited: list[str] = field(default_factory=list)
     associations: int = 0
     missing: list[str] = field(default_factory=list)
+    strangers: dict[str, list[str]] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+    purged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
@@ -48,11 +59,12 @@ class PushReport:
 def open_months(control: Control) -> tuple[Period, ...]:
     """Return the months that Waldur still takes usage for.
 
-    An older server ignores the date of a report and means the month that it is now, so last
-    month's usage would be billed to this one: there, only the current month is reported.
+    An older server ignores the date of a report and means the month that it is now (in UTC), so
+    last month's usage would be billed to this one: there, only that month is reported.
     """
-    previous, current = control.recent_months()
-    return (current,) if control.waldur.generation is Generation.A else (previous, current)
+    if control.waldur.generation is Generation.A:
+        return (month(f"{datetime.now(UTC):%Y-%m}", control.zone),)
+    return control.recent_months()
 
 
 def accounts(control: Control) -> dict[str, str]:
@@ -61,13 +73,18 @@ def accounts(control: Control) -> dict[str, str]:
     Two resources with one backend id would both be billed for the same jobs, so neither is.
     """
     found: dict[str, list[str]] = {}
-    for resource in control.waldur.resources(BILLED_STATES):
+    for resource in control.waldur.resources((*BILLED_STATES, ERRED)):
         if not resource.backend_id:
             continue
         try:
-            found.setdefault(names.fold_backend_id(resource.backend_id), []).append(resource.uuid)
+            account = names.fold_backend_id(resource.backend_id)
         except PermanentError as error:
             log.warning("backend_id_refused", resource=resource.uuid, reason=str(error))
+            continue
+        if resource.state == ERRED:  # Waldur refuses it; the month is made up for once it is mended
+            log.warning("usage_not_accepted", resource=resource.uuid, account=account, state=ERRED)
+            continue
+        found.setdefault(account, []).append(resource.uuid)
     for account, shared in found.items():
         if len(shared) > 1:
             log.error("backend_id_shared", account=account, resources=shared)
@@ -75,13 +92,27 @@ def accounts(control: Control) -> dict[str, str]:
 
 
 def request(control: Control, periods: tuple[Period, ...] = ()) -> CollectRequest:
-    """Say what to measure: the allocations of the offering, in the open months unless given."""
+    """Say what to measure: the allocations of the offering, in the open months unless given.
+
+    Raises:
+        PermanentError: a month was given that has not begun, or that an older server would book
+            to another.
+    """
+    now = datetime.now(UTC)
+    for period in periods:
+        if period.start > now.timestamp():
+            raise PermanentError(f"{period.month} has not begun yet; there is nothing to report")
+        if control.waldur.generation is Generation.A and period.month != f"{now:%Y-%m}":
+            raise PermanentError(
+                f"{period.month} can't be reported: this Waldur (an older one) ignores the date of"
+                f" a report and would book it to {now:%Y-%m}"
+            )
     return CollectRequest(accounts=accounts(control), periods=periods or open_months(control))
 
 
 def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -> PushReport:
     """Post what differs: usage, limits, associations. One resource's refusal is one warning."""
-    report = PushReport()
+    report = PushReport(purged=list(measurement.purged))
     known = {row.uuid: row for row in control.waldur.resources(BILLED_STATES)}
     present = []
     for allocation in measurement.allocations:
@@ -96,31 +127,69 @@ def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -
                 cluster=measurement.cluster,
             )
     present = [allocation for allocation in present if allocation.resource in known]
+    report.strangers = _strangers(control, present)
     found = differences(control, tuple(present))
+    report.purged += (lost := _lost_months(control, present, found))
+    found = [row for row in found if row.month not in lost]
+    report.kept = [
+        f"{row.account} {row.month} {name}: Waldur has {row.old[name]}, the cluster says {value}"
+        for row in found
+        for name, value in row.decreased.items()
+    ]
     if dry_run:
-        report.posted = found
+        report.posted = [row for row in found if row.changed or row.users]
     else:
-        report.posted, refused = post(control, found, measurement.measured_at)
-        for difference, reason in refused:
-            report.refused.append(f"{difference.account} {difference.month}: {reason}")
-            log.warning(
-                "usage_refused",
-                account=difference.account,
-                month=difference.month,
-                reason=reason,
-            )
+        _post(control, found, measurement.measured_at, report)
         for allocation in present:
             _push_settings(control, known[allocation.resource], allocation, measurement, report)
-    log.info(
-        "usage_pushed",
-        resources=len(present),
-        posted=len(report.posted),
-        limits=len(report.limits),
-        associations=report.associations,
-        missing=len(report.missing),
-        refused=len(report.refused),
-    )
+    for month_ in report.purged:
+        log.error("usage_purged", month=month_, reason="the cluster doesn't hold all of its jobs")
+    counts = {name: len(value) for name, value in vars(report).items() if name != "associations"}
+    log.info("usage_pushed", resources=len(present), associations=report.associations, **counts)
     return report
+
+
+def _strangers(control: Control, allocations: list[AllocationState]) -> dict[str, list[str]]:
+    """Find users of whom Waldur knows nothing: their usage is billed, and their names are told."""
+    known = {user.username.strip().lower() for user in control.waldur.offering_users()}
+    found: dict[str, list[str]] = {}
+    for allocation in allocations:
+        users = {part.user for usage in allocation.usage for part in usage.users}
+        if unknown := sorted(users - known):
+            found[allocation.account] = unknown
+            log.warning("usage_of_unknown_users", account=allocation.account, users=unknown)
+    return found
+
+
+def _lost_months(
+    control: Control, allocations: list[AllocationState], found: list[Difference]
+) -> list[str]:
+    """Find past months of which the cluster has nothing, for nobody, while Waldur has usage.
+
+    That is what purged records look like, and never reported as zero.
+    """
+    used = {
+        usage.period.month
+        for allocation in allocations
+        for usage in allocation.usage
+        if any(usage.total().values())
+    }
+    known = {row.month for row in found if any(row.old.values())}
+    return sorted(known - used - {control.current_month().month})
+
+
+def _post(
+    control: Control, found: list[Difference], measured_at: datetime, report: PushReport
+) -> None:
+    """Post usage, and note what became of it."""
+    done = post(control, found, measured_at)
+    report.posted = done.posted
+    report.closed = [f"{row.account} {row.month}" for row in done.closed]
+    for difference, reason in done.refused:
+        report.refused.append(f"{difference.account} {difference.month}: {reason}")
+        log.warning(
+            "usage_refused", account=difference.account, month=difference.month, reason=reason
+        )
 
 
 def _push_settings(
@@ -131,6 +200,7 @@ def _push_settings(
     report: PushReport,
 ) -> None:
     """Post the limits and the associations of one resource."""
+    report.unlimited += _unlimited(control, resource, allocation)
     try:
         if _push_limits(control, resource, allocation, measurement.measured_at):
             report.limits.append(allocation.account)
@@ -138,6 +208,15 @@ def _push_settings(
     except WaldurRefusedError as error:
         report.refused.append(f"{allocation.account}: {error}")
         log.warning("settings_refused", account=allocation.account, reason=str(error))
+
+
+def _unlimited(control: Control, resource: Resource, allocation: AllocationState) -> Iterator[str]:
+    """Tell of limits that Waldur has and the cluster doesn't; Waldur has no word for unlimited."""
+    for name, component in control.components.items():
+        limit = resource.limits.get(name)
+        if component.accounting_type == "limit" and limit and name not in allocation.limits:
+            log.warning("limit_not_set", account=allocation.account, component=name, waldur=limit)
+            yield f"{allocation.account}: Waldur has {name}={limit}, the cluster sets no limit"
 
 
 def _push_limits(
@@ -167,6 +246,7 @@ def report_final(control: Control, resource: Resource, measured: tuple[PeriodUsa
         present=True,
         usage=measured,
     )
-    _, refused = post(control, differences(control, (allocation,)), datetime.now(UTC))
-    for difference, reason in refused:
+    done = post(control, differences(control, (allocation,)), datetime.now(UTC))
+    late = [(difference, "too late for its month") for difference in done.closed]
+    for difference, reason in [*done.refused, *late]:
         log.error("final_usage_refused", resource=resource.uuid, reason=reason, **difference.dump())

@@ -11,9 +11,9 @@ from redis.lock import Lock
 from slurm_tasks import broker, settings
 from slurm_tasks.app import app
 from slurm_tasks.errors import TransientError
-from slurm_tasks.model.plan import Rules
+from slurm_tasks.model.plan import QosRules, Rules
 from slurm_tasks.slurm import lock
-from slurm_tasks.slurm.cluster import SlurmCluster
+from slurm_tasks.slurm.cluster import SlurmCluster, Unix
 from slurm_tasks.slurm.runner import Runner
 from slurm_tasks.sync.cluster import HeadNode
 
@@ -31,13 +31,30 @@ def headnode() -> HeadNode:
 def make_headnode() -> HeadNode:
     """Make the head node's side from the settings."""
     slurm = settings.load(settings.Slurm)
-    cluster = SlurmCluster(_runner(slurm), slurm.cluster)
+    cluster = SlurmCluster(_runner(slurm), slurm.cluster, _unix(slurm))
     return HeadNode(
         cluster=cluster,
         lock=lambda: writer_lock(cluster.name, slurm),
-        rules=Rules(slurm.prefixes, slurm.default_account, slurm.user_default),
+        rules=Rules(
+            slurm.prefixes,
+            slurm.default_account,
+            slurm.user_default,
+            QosRules(slurm.paused_qos, slurm.downscaled_qos, slurm.usual_qos),
+            finish_jobs=slurm.leavers_jobs == "finish",
+        ),
         read_only=settings.load(settings.Service).read_only,
+        unix_users=slurm.needs_unix_user,
         homes=slurm.homedirs,
+    )
+
+
+def _unix(slurm: settings.Slurm) -> Unix:
+    """Say how the head node is asked for Unix users, and how a home is made."""
+    return Unix(
+        getent=str(slurm.getent),
+        helper=str(slurm.homedir_helper),
+        umask=slurm.homedir_umask,
+        sudo=str(slurm.homedir_sudo or ""),
     )
 
 

@@ -24,6 +24,7 @@ from slurm_tasks.waldur.views import (
     OfferingUser,
     Order,
     Resource,
+    Section,
     TeamMember,
     UserUsage,
     View,
@@ -172,6 +173,11 @@ class Client:
         if not isinstance(body, list):
             raise WaldurError(f"the team of {resource} is not a list")
         return [_parse(TeamMember, row) for row in body]
+
+    def submit_report(self, resource: str, sections: Iterable[Section]) -> None:
+        """Replace the report that a resource's customer reads."""
+        body = {"report": [section.model_dump() for section in sections]}
+        self._resource_post(resource, "submit_report", body)
 
     def set_backend_id(self, resource: Resource, backend_id: str) -> None:
         """Name the account behind a resource, and behind an older server's Allocation."""

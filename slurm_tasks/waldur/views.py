@@ -21,6 +21,10 @@ def _mapping(value: object) -> object:
     return {} if value is None else value
 
 
+def _sequence(value: object) -> object:
+    return () if value is None else value
+
+
 Text = Annotated[str, BeforeValidator(_text)]
 Mapping = Annotated[dict[str, Any], BeforeValidator(_mapping)]
 
@@ -52,6 +56,13 @@ class Order(View):
     modified: datetime | None = None
 
 
+class Section(View):
+    """A part of the report that a customer reads about a resource."""
+
+    header: Text = ""
+    body: Text = ""
+
+
 class OrderInProgress(View):
     """The open order of a resource."""
 
@@ -60,7 +71,11 @@ class OrderInProgress(View):
 
 
 class Resource(View):
-    """A resource of the marketplace: an allocation."""
+    """A resource of the marketplace: an allocation.
+
+    Attributes:
+        paused: None on older servers, which have no such flag; so are the two below.
+    """
 
     uuid: str
     name: Text = ""
@@ -75,7 +90,10 @@ class Resource(View):
     project_name: Text = ""
     modified: datetime | None = None
     resource_uuid: Text = ""
-    paused: bool = False
+    paused: bool | None = None
+    downscaled: bool | None = None
+    restrict_member_access: bool | None = None
+    report: Annotated[tuple[Section, ...], BeforeValidator(_sequence)] = ()
     order_in_progress: OrderInProgress | None = None
 
     @property

@@ -34,6 +34,8 @@ class FakeSlurm:
         ignored: tells writes that exit with 0 and change nothing.
         written: every write that was asked for.
         reads: how often the accounts were read.
+        unix: home directory by Unix user that the head node knows.
+        homes: home directories that are there.
     """
 
     state: Cluster
@@ -46,6 +48,8 @@ class FakeSlurm:
     ignored: Callable[[Write], bool] = lambda _: False
     written: list[Write] = field(default_factory=list)
     reads: int = 0
+    unix: dict[str, str] = field(default_factory=dict)
+    homes: set[str] = field(default_factory=set)
 
     def read(self, command: Command[T]) -> T:
         """Answer a command that reads."""
@@ -59,6 +63,10 @@ class FakeSlurm:
                 answer = dict(self.defaults)
             case commands.ShowTres():
                 answer = self.known
+            case commands.ResolveUsers():
+                answer = {user: home for user, home in self.unix.items() if user in command.users}
+            case commands.FindHome():
+                answer = command.home in self.homes
             case commands.ShowConfig():
                 answer = {"ClusterName": self.state.name}
             case commands.AccountUsage():
@@ -69,7 +77,7 @@ class FakeSlurm:
 
     def write(self, command: Write, inherit: tuple[int, ...] = ()) -> str:
         """Carry out a command that writes."""
-        assert inherit or isinstance(command, commands.MakeHome), "the lock is inherited"
+        assert inherit, "the lock is inherited"
         command.argv()
         self.written.append(command)
         self.before(command)
@@ -91,6 +99,10 @@ class FakeSlurm:
                 return self._add_account(command, new)
             case commands.AddUsers(change=joiners):
                 self._add_users(command, joiners)
+            case commands.SetUsersBlocked(change=held):
+                self.state = held.advance(self.state)
+            case commands.MakeHome():
+                self.homes.add(f"/home/{command.user}")
             case commands.SetDefault(change=moved):
                 self.defaults |= dict.fromkeys(moved.users, moved.account)
             case commands.RemoveUsers(change=leavers):
@@ -145,12 +157,18 @@ class FakeSlurm:
         self.state = gone.advance(self.state)
 
     def _modify(self, command: commands.ModifyAccount) -> None:
-        name, (key, _, value) = command.account, command.setting.partition("=")
+        for setting in command.settings:
+            self._set(command, setting)
+
+    def _set(self, command: commands.ModifyAccount, setting: str) -> None:
+        name, (key, _, value) = command.account, setting.partition("=")
         if key == "parent":
             self.state = changes.SetParent(name, value).advance(self.state)
         elif key == "GrpSubmitJobs":
             self.state = changes.SetBlocked(name, value == "0").advance(self.state)
-        else:
+        elif key == "qos":
+            self.state = changes.SetQos(name, value or None).advance(self.state)
+        elif key != "defaultqos":
             limits = {k: int(v) for k, v in (pair.split("=") for pair in value.split(","))}
             self._check_tres(command, limits)
             self.state = changes.SetLimits(name, limits).advance(self.state)

@@ -6,9 +6,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from slurm_tasks import metrics
 
-ALL = {
-    name: value for name, value in vars(metrics).items() if isinstance(value, MetricWrapperBase)
-}
+ALL = {name: value for name, value in vars(metrics).items() if isinstance(value, MetricWrapperBase)}
 
 
 @pytest.mark.parametrize("name", sorted(ALL))

@@ -13,15 +13,16 @@ from slurm_tasks.slurm.commands.reads import (
     ShowDefaults,
     ShowTres,
 )
+from slurm_tasks.slurm.commands.unix import FindHome, MakeHome, ResolveUsers
 from slurm_tasks.slurm.commands.writes import (
     AddAccount,
     AddUsers,
     CancelJobs,
-    MakeHome,
     ModifyAccount,
     RemoveAccount,
     RemoveUsers,
     SetDefault,
+    SetUsersBlocked,
     for_change,
 )
 
@@ -31,11 +32,14 @@ __all__ = [
     "AddUsers",
     "CancelJobs",
     "Command",
+    "FindHome",
     "MakeHome",
     "ModifyAccount",
     "RemoveAccount",
     "RemoveUsers",
+    "ResolveUsers",
     "SetDefault",
+    "SetUsersBlocked",
     "ShowAccounts",
     "ShowConfig",
     "ShowDefaults",

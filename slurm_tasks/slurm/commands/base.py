@@ -36,6 +36,13 @@ def plain(text: str) -> str:
     return text
 
 
+def absolute_path(text: str) -> str:
+    """Return a path that may reach an argument list."""
+    if not text.startswith("/") or not text.isprintable():
+        raise ValueError(f"{text!r} is not an absolute path")
+    return text
+
+
 def cluster_name(text: str) -> str:
     """Return a cluster's name."""
     if not names.is_account(text):
@@ -53,6 +60,13 @@ class Command(Generic[T_co]):
 
     cluster: str
     tool: ClassVar[str] = "sacctmgr"
+    accepted: ClassVar[frozenset[int]] = frozenset({0})
+    """Exit codes that mean success."""
+
+    @property
+    def program(self) -> str:
+        """What is run: a name in the folder of SLURM's programs, or an absolute path."""
+        return self.tool
 
     @property
     def cluster_term(self) -> str:

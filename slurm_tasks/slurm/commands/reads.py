@@ -23,10 +23,12 @@ class ShowAccounts(Command[Cluster]):
     its associations, is a name that is taken, with a description that it keeps.
     """
 
-    _FORMAT: ClassVar[str] = "cluster,account,parentname,user,grpsubmitjobs,grptresmins,description"
-    _HEADER: ClassVar[str] = "Cluster|Account|ParentName|User|GrpSubmit|GrpTRESMins|Descr"
-    _COLUMNS: ClassVar[int] = 7
-    _ROW: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9_-]*\|(?:[^|]*\|){5}")
+    _FORMAT: ClassVar[str] = (
+        "cluster,account,parentname,user,grpsubmitjobs,qos,grptresmins,description"
+    )
+    _HEADER: ClassVar[str] = "Cluster|Account|ParentName|User|GrpSubmit|QOS|GrpTRESMins|Descr"
+    _COLUMNS: ClassVar[int] = 8
+    _ROW: ClassVar[re.Pattern[str]] = re.compile(r"[a-z0-9_-]*\|(?:[^|]*\|){6}")
 
     def argv(self) -> list[str]:
         """Ask for the associations and the descriptions together."""
@@ -40,18 +42,26 @@ class ShowAccounts(Command[Cluster]):
         """
         accounts: dict[str, Account] = {}
         members: dict[str, set[str]] = {}
+        held: dict[str, set[str]] = {}
         elsewhere: dict[str, str] = {}
         shared: set[str] = set()
         for row in rows(self._whole(lines), self._HEADER, self._COLUMNS):
-            cluster, name, parent, user, submit, limits, description = row
+            cluster, name, parent, user, submit, qos, limits, description = row
             if cluster != self.cluster:
                 elsewhere[name] = description
                 shared |= {name} if cluster else set()
             elif user:
                 members.setdefault(name, set()).add(user)
+                if submit == "0":
+                    held.setdefault(name, set()).add(user)
             else:
                 accounts[name] = Account(
-                    name, parent, description, _limits(name, limits), blocked=submit == "0"
+                    name,
+                    parent,
+                    description,
+                    _limits(name, limits),
+                    blocked=submit == "0",
+                    qos=frozenset(filter(None, qos.split(","))),
                 )
         if "root" not in accounts:
             raise ParseError(
@@ -60,7 +70,9 @@ class ShowAccounts(Command[Cluster]):
         for name, users in members.items():
             if name not in accounts:
                 raise ParseError(f"{name!r} has users ({', '.join(users)}) and is no account")
-            accounts[name] = replace(accounts[name], users=frozenset(users))
+            accounts[name] = replace(
+                accounts[name], users=frozenset(users), held=frozenset(held.get(name, ()))
+            )
         bare = {name: text for name, text in elsewhere.items() if name not in accounts}
         return Cluster(self.cluster, accounts, bare, frozenset(shared))
 

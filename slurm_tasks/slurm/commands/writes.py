@@ -12,7 +12,10 @@ from slurm_tasks.slurm.commands.base import (
     user_names,
 )
 
-_UNLIMITED = "-1"
+
+def _jobs(blocked: bool) -> str:
+    """Return how many jobs may be submitted: none, or any number."""
+    return "0" if blocked else "-1"
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,10 @@ class AddAccount(Write):
 
 @dataclass(frozen=True)
 class ModifyAccount(Write):
-    """Set one thing of one account."""
+    """Set something of one account."""
 
     account: str
-    setting: str
+    settings: tuple[str, ...]
 
     def argv(self) -> list[str]:
         """Name the account before anything is set."""
@@ -51,7 +54,7 @@ class ModifyAccount(Write):
             f"name={account_name(self.account)}",
             self.cluster_term,
         ]
-        return [*SACCTMGR, "modify", "account", *where, "set", self.setting]
+        return [*SACCTMGR, "modify", "account", *where, "set", *self.settings]
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,20 @@ class SetDefault(Write):
         ]
         setting = f"DefaultAccount={account_name(self.change.account)}"
         return [*SACCTMGR, "modify", "user", *where, "set", setting]
+
+
+@dataclass(frozen=True)
+class SetUsersBlocked(Write):
+    """Block or unblock submission by some users of an account."""
+
+    change: changes.SetUsersBlocked
+
+    def argv(self) -> list[str]:
+        """Name users and account: without it all of their associations would be changed."""
+        held = self.change
+        where = [f"name={user_names(held.users)}", f"account={account_name(held.account)}"]
+        setting = f"GrpSubmitJobs={_jobs(held.blocked)}"
+        return [*SACCTMGR, "modify", "user", "where", *where, self.cluster_term, "set", setting]
 
 
 @dataclass(frozen=True)
@@ -146,36 +163,16 @@ class CancelJobs(Write):
         ]
 
 
-@dataclass(frozen=True)
-class MakeHome(Write):
-    """Make a user's home directory; the helper leaves one that exists as it is."""
-
-    user: str
-    tool: ClassVar[str] = "/usr/sbin/mkhomedir_helper"
-
-    def argv(self) -> list[str]:
-        """Name the user."""
-        return [account_name(self.user, user=True)]
-
-
 def for_change(change: changes.Change, cluster: str) -> list[Write]:
     """Return the commands of a change: one, but for the jobs of several users."""
     command: Write
     match change:
         case changes.AddAccount():
             command = AddAccount(cluster, change)
-        case changes.SetParent():
-            command = ModifyAccount(
-                cluster, change.account, f"parent={account_name(change.parent)}"
-            )
-        case changes.SetLimits():
-            limits = tres.render(change.limits)
-            command = ModifyAccount(cluster, change.account, f"GrpTRESMins={limits}")
-        case changes.SetBlocked():
-            jobs = "0" if change.blocked else _UNLIMITED
-            command = ModifyAccount(cluster, change.account, f"GrpSubmitJobs={jobs}")
         case changes.AddUsers():
             command = AddUsers(cluster, change)
+        case changes.SetUsersBlocked():
+            command = SetUsersBlocked(cluster, change)
         case changes.SetDefault():
             command = SetDefault(cluster, change)
         case changes.RemoveUsers():
@@ -183,5 +180,27 @@ def for_change(change: changes.Change, cluster: str) -> list[Write]:
         case changes.RemoveAccount():
             command = RemoveAccount(cluster, change)
         case changes.CancelJobs():
-            return [CancelJobs(cluster, change.account, user) for user in change.users or ("",)]
+            return _cancellations(change, cluster)
+        case _:
+            command = ModifyAccount(cluster, change.account, _settings(change))
     return [command]
+
+
+def _cancellations(change: changes.CancelJobs, cluster: str) -> list[Write]:
+    return [CancelJobs(cluster, change.account, user) for user in change.users or ("",)]
+
+
+def _settings(
+    change: changes.SetParent | changes.SetLimits | changes.SetBlocked | changes.SetQos,
+) -> tuple[str, ...]:
+    """Return what is set of an account, in sacctmgr's words."""
+    match change:
+        case changes.SetParent():
+            return (f"parent={account_name(change.parent)}",)
+        case changes.SetLimits():
+            return (f"GrpTRESMins={tres.render(change.limits)}",)
+        case changes.SetBlocked():
+            return (f"GrpSubmitJobs={_jobs(change.blocked)}",)
+        case changes.SetQos():
+            qos = plain(change.qos) if change.qos else ""
+            return (f"qos={qos}", f"defaultqos={qos or -1}")

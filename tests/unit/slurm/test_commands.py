@@ -25,7 +25,7 @@ from slurm_tasks.slurm.commands import (
     for_change,
 )
 
-HEADER = "Cluster|Account|ParentName|User|GrpSubmit|GrpTRESMins|Descr"
+HEADER = "Cluster|Account|ParentName|User|GrpSubmit|QOS|GrpTRESMins|Descr"
 SACCTMGR = ["--parsable2", "--immediate"]
 APRIL, MAY = 1775001600, 1777593600
 
@@ -37,7 +37,7 @@ def argvs(change: Change) -> list[list[str]]:
 
 def listing(*rows: str) -> list[str]:
     """Make a listing of accounts with the header, root and the default account."""
-    root = ("lab|root|||||default root account", "lab|root||root|||default root account")
+    root = ("lab|root||||||default root account", "lab|root||root||||default root account")
     return [f"{line}\n" for line in (HEADER, *root, *rows)]
 
 
@@ -75,6 +75,22 @@ def accounts(*rows: str) -> dict[str, Account]:
         (
             changes.SetBlocked("a1", blocked=False),
             "modify account where name=a1 cluster=lab set GrpSubmitJobs=-1",
+        ),
+        (
+            changes.SetQos("a1", "limited"),
+            "modify account where name=a1 cluster=lab set qos=limited defaultqos=limited",
+        ),
+        (
+            changes.SetQos("a1", None),
+            "modify account where name=a1 cluster=lab set qos= defaultqos=-1",
+        ),
+        (
+            changes.SetUsersBlocked(("alice", "bob"), "a1", blocked=True),
+            "modify user where name=alice,bob account=a1 cluster=lab set GrpSubmitJobs=0",
+        ),
+        (
+            changes.SetUsersBlocked(("alice",), "a1", blocked=False),
+            "modify user where name=alice account=a1 cluster=lab set GrpSubmitJobs=-1",
         ),
         (
             changes.AddUsers(("alice", "bob"), "a1", "waldur"),
@@ -131,10 +147,53 @@ def test_jobs_are_cancelled_by_account_or_by_user_in_it() -> None:
 
 
 def test_a_home_is_made_by_pams_helper() -> None:
-    """The helper's path is absolute; it takes the user alone."""
-    command = commands.MakeHome("lab", "alice")
+    """The helper's path is absolute; it takes the user and the umask."""
+    command = commands.MakeHome("lab", "alice", "/usr/sbin/mkhomedir_helper", "0077")
 
-    assert (command.tool, command.argv()) == ("/usr/sbin/mkhomedir_helper", ["alice"])
+    assert (command.program, command.argv()) == ("/usr/sbin/mkhomedir_helper", ["alice", "0077"])
+
+
+def test_sudo_makes_a_home_where_it_is_needed() -> None:
+    """It never asks for a password, and runs the helper with nothing but user and umask."""
+    command = commands.MakeHome("lab", "alice", "/sbin/mkhome", "022", "/usr/bin/sudo")
+
+    assert (command.program, command.argv()) == (
+        "/usr/bin/sudo",
+        ["-n", "/sbin/mkhome", "alice", "022"],
+    )
+
+
+def test_homes_are_read_from_passwd() -> None:
+    """Who isn't known isn't there; the sixth field is the home directory."""
+    command = commands.ResolveUsers("lab", ("alice", "bob"), "/usr/bin/getent")
+
+    assert (command.program, command.argv()) == ("/usr/bin/getent", ["passwd", "alice", "bob"])
+    assert command.parse(["alice:x:1001:1001:Alice,,:/home/alice:/bin/bash\n"]) == {
+        "alice": "/home/alice"
+    }
+
+
+@pytest.mark.parametrize("line", ["alice", "alice:x:1:1::/home/alice", ":".join("abcdefgh")])
+def test_a_line_that_passwd_does_not_have_is_an_error(line: str) -> None:
+    """It has seven fields."""
+    with pytest.raises(ParseError):
+        commands.ResolveUsers("lab", ("alice",)).parse([line])
+
+
+def test_nobody_asks_for_all_unix_users() -> None:
+    """Without a name getent would list them."""
+    with pytest.raises(ValueError, match="all would be listed"):
+        commands.ResolveUsers("lab", ()).argv()
+
+
+def test_a_home_is_looked_for_by_its_path() -> None:
+    """What stat names is there; a path that isn't absolute never gets to it."""
+    command = commands.FindHome("lab", "/home/alice")
+
+    assert command.argv() == ["-c", "%n", "/home/alice"]
+    assert (command.parse(["/home/alice\n"]), command.parse([])) == (True, False)
+    with pytest.raises(ValueError, match="absolute"):
+        commands.FindHome("lab", "-rf").argv()
 
 
 @pytest.mark.parametrize(
@@ -275,29 +334,36 @@ def test_whatever_the_names_no_argument_is_dangerous(name: str, user: str, title
 def test_an_account_is_read_with_its_parent_limits_and_users() -> None:
     """The parent stands on the row without a user; the others name users."""
     found = accounts(
-        "lab|p1|root||||waldur:project:x lab",
-        "lab|a1|p1||0|cpu=60,gres/gpu=5,mem=2G|genomics",
-        "lab|a1||alice|||genomics",
-        "lab|a1||bob||cpu=5|genomics",
+        "lab|p1|root|||long,normal||waldur:project:x lab",
+        "lab|a1|p1||0|normal|cpu=60,gres/gpu=5,mem=2G|genomics",
+        "lab|a1||alice||normal||genomics",
+        "lab|a1||bob|0|normal|cpu=5|genomics",
     )
 
     assert found["a1"] == Account(
         *("a1", "p1", "genomics", {"cpu": 60, "gres/gpu": 5, "mem": 2048}),
         frozenset({"alice", "bob"}),
         blocked=True,
+        qos=frozenset({"normal"}),
+        held=frozenset({"bob"}),
     )
-    assert found["p1"] == Account("p1", "root", "waldur:project:x lab")
+    qos = frozenset({"long", "normal"})
+    assert found["p1"] == Account("p1", "root", "waldur:project:x lab", qos=qos)
 
 
 def test_a_limit_on_submission_other_than_zero_is_not_a_block() -> None:
     """An operator's GrpSubmitJobs=100 leaves the account open."""
-    assert not accounts("lab|a1|root||100||x")["a1"].blocked
+    assert not accounts("lab|a1|root||100|normal||x")["a1"].blocked
 
 
 def test_accounts_of_other_clusters_are_names_that_are_taken() -> None:
     """They aren't on this one, but keep the description that a new one would get."""
     state = ShowAccounts("lab").parse(
-        listing("other|a1|root||||theirs", "other|a2|root||||two", "lab|a2|root||||two")
+        listing(
+            "other|a1|root|||normal||theirs",
+            "other|a2|root|||normal||two",
+            "lab|a2|root|||normal||two",
+        )
     )
 
     assert "a1" not in state.accounts
@@ -307,7 +373,7 @@ def test_accounts_of_other_clusters_are_names_that_are_taken() -> None:
 
 def test_accounts_without_any_association_are_names_that_are_taken() -> None:
     """SLURM lists them without a cluster."""
-    state = ShowAccounts("lab").parse(listing("|gone|||||waldur:allocation:x"))
+    state = ShowAccounts("lab").parse(listing("|gone||||||waldur:allocation:x"))
 
     assert state.bare == {"gone": "waldur:allocation:x"}
     assert state.shared == frozenset()
@@ -315,7 +381,7 @@ def test_accounts_without_any_association_are_names_that_are_taken() -> None:
 
 def test_a_description_on_several_lines_is_joined() -> None:
     """Somebody's line end breaks their row in two; the accounts around it stay whole."""
-    found = accounts("lab|a1|root||||first line", "", "| third|x", "lab|a2|a1||||two")
+    found = accounts("lab|a1|root|||normal||first line", "", "| third|x", "lab|a2|a1|||normal||two")
 
     assert found["a1"].description == "first line  | third|x"
     assert found["a2"].parent == "a1"
@@ -323,7 +389,7 @@ def test_a_description_on_several_lines_is_joined() -> None:
 
 def test_a_description_may_hold_pipes() -> None:
     """The description is the last column."""
-    assert accounts("lab|a1|root||||a|b|c")["a1"].description == "a|b|c"
+    assert accounts("lab|a1|root|||normal||a|b|c")["a1"].description == "a|b|c"
 
 
 @pytest.mark.parametrize(
@@ -332,7 +398,7 @@ def test_a_description_may_hold_pipes() -> None:
         [],
         [""],
         ["sacctmgr: error: something\n"],
-        ["lab|a1|root||||x\n"],
+        ["lab|a1|root|||normal||x\n"],
         [HEADER.replace("Descr", "Org")],
         [HEADER, "lab|a1|root\n"],
     ],
@@ -346,7 +412,7 @@ def test_a_listing_without_its_header_is_an_error(lines: list[str]) -> None:
 @pytest.mark.parametrize(
     ("command", "lines"),
     [
-        (ShowAccounts("lab"), ["Cluster|A|B|C|D|E|F", "lab|root|||||x"]),
+        (ShowAccounts("lab"), ["Cluster|A|B|C|D|E|F", "lab|root||||normal||x"]),
         (ShowDefaults("lab"), ["User|Admin", "alice|None"]),
         (ShowTres("lab"), ["Type|ID", "cpu|1"]),
         (
@@ -370,13 +436,13 @@ def test_a_listing_without_the_cluster_is_an_error() -> None:
 def test_a_limit_that_is_not_understood_names_its_account() -> None:
     """It is never taken for no limit."""
     with pytest.raises(ParseError, match="account 'a1': the TRES value cpu=N"):
-        accounts("lab|a1|root|||cpu=N|x")
+        accounts("lab|a1|root|||normal|cpu=N|x")
 
 
 def test_users_of_no_account_are_an_error() -> None:
     """An association without its account means that the listing is damaged."""
     with pytest.raises(ParseError, match="alice"):
-        accounts("lab|a1||alice|||x")
+        accounts("lab|a1||alice||normal||x")
 
 
 def test_defaults_are_read_by_user() -> None:

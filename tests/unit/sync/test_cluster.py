@@ -479,18 +479,6 @@ def test_usage_that_cannot_be_measured_defers_a_termination() -> None:
     assert ACCOUNT not in slurm.state.accounts
 
 
-def test_homes_are_made_for_those_who_joined() -> None:
-    """Not for those who were there; one that fails is a warning, the others follow."""
-    slurm = FakeSlurm(standing_cluster("alice"), before=failing("mkhomedir_helper bob", refusal))
-    request = ReconcileRequest(items=(desired(Intent.MEMBERS, users=("alice", "bob", "carol")),))
-
-    report = reconcile(request, node(slurm, homes=True))
-
-    homes = [c.user for c in slurm.written if isinstance(c, commands.MakeHome)]
-    assert homes == ["bob", "carol"]
-    assert one(report).status is Status.APPLIED
-
-
 def test_a_termination_that_finds_jobs_again_keeps_the_account_blocked() -> None:
     """New jobs can't slip in while the old ones are ending."""
     slurm = FakeSlurm(
