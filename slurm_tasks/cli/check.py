@@ -9,6 +9,7 @@ from slurm_tasks.cli import common
 
 if TYPE_CHECKING:
     from slurm_tasks.model.findings import Finding
+    from slurm_tasks.model.messages import CheckRequest
 
 _MARKS = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "failed": ("FAIL", "red")}
 
@@ -16,7 +17,7 @@ _MARKS = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "failed": ("FAIL
 @click.command()
 @common.through_queue
 def check(local: bool, timeout: int, as_json: bool) -> None:
-    """Check settings, broker, workers, Waldur, offering, SLURM, default account and TRES.
+    """Check settings, broker, workers, Waldur, offering, SLURM, accounts, limits and TRES.
 
     Reads only. SLURM is looked at by the head node's worker, or with --local from here. Exits
     with 1 when something doesn't work, each line saying what to do.
@@ -40,6 +41,7 @@ def _findings(local: bool, timeout: int) -> Iterator["Finding"]:
     from slurm_tasks import settings
     from slurm_tasks.errors import ConfigurationError
     from slurm_tasks.model.findings import failed, ok
+    from slurm_tasks.model.messages import CheckRequest
 
     groups: list[type[settings.Group]] = [settings.Service, settings.Waldur]
     groups += [settings.Slurm] if local else []
@@ -55,22 +57,22 @@ def _findings(local: bool, timeout: int) -> Iterator["Finding"]:
         return
     common.quiet_logs()
     consumers = yield from _broker()
-    tres: tuple[str, ...] = ()
+    request = CheckRequest()
     try:
         control = common.local_control()
-        tres = tuple(control.components)
     except ConfigurationError as error:
         yield from (failed("TRES configuration", problem) for problem in error.problems)
     else:
         from slurm_tasks.sync import check_waldur
 
         yield from check_waldur.findings(control)
+        request = check_waldur.expected(control)
     if local:
         from slurm_tasks.sync import check_slurm
 
-        yield from check_slurm.findings(common.local_headnode(), tres)
+        yield from check_slurm.findings(common.local_headnode(), request)
     elif settings.load(settings.Service).headnode_queue in consumers:
-        yield from _slurm_by_queue(tres, timeout)
+        yield from _slurm_by_queue(request, timeout)
     else:
         yield failed("SLURM", "not looked at: no head-node worker runs (or check with --local)")
 
@@ -105,9 +107,9 @@ def _broker() -> Generator["Finding", None, frozenset[str]]:
     return frozenset(consumed)
 
 
-def _slurm_by_queue(tres: tuple[str, ...], timeout: int) -> Iterator["Finding"]:
+def _slurm_by_queue(request: "CheckRequest", timeout: int) -> Iterator["Finding"]:
     from slurm_tasks import celery_settings as names
     from slurm_tasks.model.findings import Finding
 
-    rows = common.run(names.CLUSTER_CHECK, "looking at SLURM", timeout, list(tres))
+    rows = common.run(names.CLUSTER_CHECK, "looking at SLURM", timeout, request.dump())
     yield from (Finding.model_validate(row) for row in rows)

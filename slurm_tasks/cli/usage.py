@@ -1,5 +1,7 @@
 """`slurm-tasks usage …`: what the cluster measured beside what Waldur has."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -21,37 +23,107 @@ def usage() -> None:
 @common.through_queue
 def show(months: tuple[str, ...], local: bool, timeout: int, as_json: bool) -> None:
     """Print what differs between the cluster's usage and Waldur's; posts nothing."""
+    _check(months)
     _show(_report(months, local, timeout, dry_run=True), as_json, dry_run=True)
 
 
 @usage.command()
 @MONTH
+@click.option("--from", "first", metavar="YYYY-MM", help="The first of several months.")
+@click.option("--to", "last", metavar="YYYY-MM", help="The last of them (this month).")
 @click.option("--dry-run", is_flag=True, help="Print what would be posted, and post nothing.")
 @common.through_queue
 def report(
-    months: tuple[str, ...], dry_run: bool, local: bool, timeout: int, as_json: bool
+    months: tuple[str, ...],
+    first: str | None,
+    last: str | None,
+    dry_run: bool,
+    local: bool,
+    timeout: int,
+    as_json: bool,
 ) -> None:
-    """Report the usage of the open months, or of those given, to Waldur."""
-    parts = _report(months, local, timeout, dry_run=dry_run)
+    """Report the usage of the open months, or of those given, to Waldur.
+
+    Months given are reported one by one, oldest first. What Waldur has already is not posted
+    again, so a report that was interrupted is resumed by starting it once more. Exits with 1 when
+    Waldur refused something, or the cluster doesn't hold a month's job records any more.
+    """
+    _check(months)
+    wanted = sorted({*months, *_range(first, last)})
+    if not wanted:
+        parts = _report((), local, timeout, dry_run=dry_run)
+    else:
+        parts = []
+        for month in wanted:
+            with _told(month, wanted[-1]):
+                found = _report((month,), local, timeout, dry_run=dry_run)
+            click.echo(f"{month}: {_counted(found, dry_run=dry_run)}", err=True)
+            parts += found
     _show(parts, as_json, dry_run=dry_run)
-    refused = any(part["refused"] for part in parts)
-    common.end(common.FAILED if refused else 0)
+    unfinished = any(part["refused"] or part["purged"] for part in parts)
+    common.end(common.FAILED if unfinished else 0)
+
+
+def _range(first: str | None, last: str | None) -> list[str]:
+    """Return the months from one to another, both included."""
+    from datetime import UTC, datetime, timedelta
+
+    if first is None:
+        if last is not None:
+            common.fail("--to: say --from, too", common.MISCONFIGURED)
+        return []
+    now = f"{datetime.now(UTC):%Y-%m}"
+    _check((first, last or now), "--from, --to")
+    found = [first]
+    while found[-1] < (last or now):
+        start = datetime.strptime(found[-1], "%Y-%m").replace(tzinfo=UTC)
+        found.append(f"{start + timedelta(days=32):%Y-%m}")
+    if found[-1] != (last or now):
+        common.fail(f"--from {first} is after --to {last or now}", common.MISCONFIGURED)
+    return found
+
+
+def _check(months: tuple[str, ...], option: str = "--month") -> None:
+    """Refuse what is no month, in the form in which months compare."""
+    import re
+
+    for text in months:
+        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
+            common.fail(f"{option}: {text!r} is not a month; write YYYY-MM", common.MISCONFIGURED)
+
+
+@contextmanager
+def _told(month: str, last: str) -> Iterator[None]:
+    """Say how to go on when a month's report does not come to its end."""
+    try:
+        yield
+    except BaseException:
+        command = f"slurm-tasks usage report --from {month} --to {last}"
+        click.echo(f"slurm-tasks: stopped at {month}; go on with: {command}", err=True)
+        raise
+
+
+def _counted(parts: list[dict[str, Any]], *, dry_run: bool) -> str:
+    """Count what became of a month, for its line."""
+    words = {
+        "posted": "to post" if dry_run else "posted",
+        "kept": "below what Waldur has",
+        "closed": "too late",
+        "refused": "refused",
+        "purged": "no longer on the cluster",
+    }
+    counts = {name: sum(len(part[name]) for part in parts) for name in words}
+    shown = [f"{counts[name]} {word}" for name, word in words.items() if counts[name]]
+    return ", ".join(shown) or "as in Waldur"
 
 
 def _report(
     months: tuple[str, ...], local: bool, timeout: int, *, dry_run: bool
 ) -> list[dict[str, Any]]:
-    from zoneinfo import ZoneInfo
-
     from slurm_tasks import celery_settings as names
-    from slurm_tasks.model.usage import month
 
-    try:
-        for text in months:
-            month(text, ZoneInfo("UTC"))
-    except ValueError:
-        common.fail(f"--month: {text!r} is not a month; write YYYY-MM", common.MISCONFIGURED)
     if local:
+        from slurm_tasks.model.usage import month
         from slurm_tasks.sync import cluster
         from slurm_tasks.sync import usage as flow
 
@@ -80,10 +152,24 @@ def _show(parts: list[dict[str, Any]], as_json: bool, *, dry_run: bool) -> None:
     if rows:
         new = "cluster" if dry_run else "posted"
         common.print_table(["account", "month", "component", "Waldur", new], rows)
-    else:
+    elif not any(part["refused"] or part["purged"] for part in parts):
         click.echo("Waldur has what the cluster measured")
-    for part in parts:
-        for account in part["missing"]:
-            click.secho(f"{account}: the cluster doesn't have this account", fg="yellow")
-        for text in part["refused"]:
-            click.secho(f"refused: {text}", fg="yellow")
+    for note in dict.fromkeys(note for part in parts for note in _notes(part)):
+        click.secho(note, fg="yellow")
+
+
+def _notes(part: dict[str, Any]) -> Iterator[str]:
+    """Yield what a person should know of a part beside what was posted."""
+    for account in part["missing"]:
+        yield f"{account}: the cluster doesn't have this account; nothing is reported for it"
+    for month in part["purged"]:
+        yield f"{month}: the cluster doesn't hold all job records of this month any more: refused"
+    for text in part["closed"]:
+        yield f"{text}: Waldur takes nothing for this month any more"
+    for account, users in part["strangers"].items():
+        yield f"{account}: in the total, but unknown to Waldur: {', '.join(users)}"
+    for text in part["kept"]:
+        yield f"{text}; SLURM_USAGE_DECREASE decides"
+    yield from part["unlimited"]
+    for text in part["refused"]:
+        yield f"refused: {text}"

@@ -6,7 +6,7 @@ message of another version fails loudly instead of being half understood.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -219,6 +219,20 @@ class CollectRequest(Message):
 
     accounts: dict[Annotated[str, AfterValidator(_named_account)], Uuid]
     periods: tuple[Period, ...]
+
+
+class CheckRequest(Message):
+    """What the control side expects of a cluster.
+
+    Attributes:
+        tres: the TRES that are billed.
+        accounts: the accounts that Waldur names.
+        limit_periods: over what Waldur counts a limit, by limit-based component.
+    """
+
+    tres: tuple[Annotated[str, AfterValidator(_tres)], ...] = ()
+    accounts: tuple[Annotated[str, AfterValidator(_named_account)], ...] = ()
+    limit_periods: dict[str, Literal["month", "quarterly", "annual", "total"]] = {}
 
 
 class AllocationState(Message):

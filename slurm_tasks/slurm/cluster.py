@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from slurm_tasks.errors import CommandError, ConfigurationError, PermanentError
@@ -80,6 +81,19 @@ class SlurmCluster:
         """Read the TRES that the cluster knows."""
         return self.runner.read(commands.ShowTres(self.name))
 
+    def qos(self) -> frozenset[str]:
+        """Read the QoS that slurmdbd knows."""
+        return self.runner.read(commands.ShowQos(self.name))
+
+    def held_since(self, now: datetime) -> datetime | None:
+        """Return from when on slurmdbd holds all job records; None: it purges none."""
+        purge = self.runner.read(commands.ShowPurge(self.name))
+        return purge.cutoff(now) if purge else None
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file or folder is there on the head node."""
+        return self.runner.read(commands.FindPath(self.name, path))
+
     def apply(self, change: model.Change, writer: Writer) -> tuple[int, str]:
         """Carry out one change.
 
@@ -132,7 +146,7 @@ class SlurmCluster:
         Raises:
             CommandError: the helper failed.
         """
-        if self.runner.read(commands.FindHome(self.name, home)):
+        if self.exists(home):
             return
         writer.extend()
         unix = self.unix

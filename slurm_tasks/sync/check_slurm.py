@@ -1,20 +1,33 @@
 """The head node's part of `slurm-tasks check`: reads only."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
-from slurm_tasks.errors import CommandError, ConfigurationError, SlurmTasksError
+from slurm_tasks.errors import ConfigurationError, SlurmTasksError
+from slurm_tasks.model.cluster import Cluster
 from slurm_tasks.model.findings import Finding, failed, ok, warning
+from slurm_tasks.model.messages import CheckRequest
 from slurm_tasks.sync.cluster import HeadNode
 
 SLURM, ACCOUNT, TRES, LIMITS = "SLURM", "default account", "TRES", "limits"
+ACCOUNTS, QOS, HOMES, RECORDS = "accounts", "QoS", "home directories", "job records"
+_SHOWN = 10
+
+_RESETS = {
+    "month": "MONTHLY",
+    "quarterly": "QUARTERLY",
+    "annual": "YEARLY",
+    "total": "NONE",
+}
+"""PriorityUsageResetPeriod by the period over which Waldur counts a limit."""
 
 
-def findings(node: HeadNode, tres: tuple[str, ...]) -> Iterator[Finding]:
-    """Look at the cluster: reachable, root of the tree, billed TRES, enforcement of limits.
+def findings(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:
+    """Look at the cluster: reachable, accounts, billed TRES, limits, QoS, records.
 
     Args:
         node: the head node's side.
-        tres: the TRES that the configuration bills.
+        request: what the control side expects of it.
     """
     try:
         state = node.cluster.read()
@@ -27,32 +40,69 @@ def findings(node: HeadNode, tres: tuple[str, ...]) -> Iterator[Finding]:
         yield ok(ACCOUNT, f"{', '.join(sorted(node.rules.accounts))} on the cluster")
     except ConfigurationError as error:
         yield failed(ACCOUNT, str(error))
-    yield from _tres(node, tres)
-    yield from _limits(node)
+    yield from _free_jobs(node, state, request)
+    yield _missing(state, request)
+    for what, look in (
+        (TRES, _tres),
+        (LIMITS, _limits),
+        (QOS, _qos),
+        (HOMES, _homes),
+        (RECORDS, _records),
+    ):
+        try:
+            yield from look(node, request)
+        except SlurmTasksError as error:
+            yield failed(what, str(error))
 
 
-def _tres(node: HeadNode, tres: tuple[str, ...]) -> Iterator[Finding]:
-    try:
-        known = node.cluster.tres()
-    except SlurmTasksError as error:
-        yield failed(TRES, str(error))
+def _missing(state: Cluster, request: CheckRequest) -> Finding:
+    """Find the accounts that Waldur names and the cluster lacks."""
+    missing = sorted(name for name in request.accounts if not state.get(name))
+    if not missing:
+        return ok(ACCOUNTS, f"all {len(request.accounts)} that Waldur names are on the cluster")
+    more = ", …" if len(missing) > _SHOWN else ""
+    return warning(
+        ACCOUNTS,
+        f"{len(missing)} of {len(request.accounts)} that Waldur names aren't on the cluster, and"
+        f" nothing is reported for them: {', '.join(missing[:_SHOWN])}{more}; `slurm-tasks apply`"
+        " makes them again",
+    )
+
+
+def _free_jobs(node: HeadNode, state: Cluster, request: CheckRequest) -> Iterator[Finding]:
+    """Warn if users could run jobs in their default account, where nobody pays for them."""
+    name = node.rules.user_default
+    account = state.get(name) if name else None
+    if not account or account.blocked or set(request.tres) <= set(account.limits):
         return
-    if unknown := sorted(set(tres) - known):
+    if name == node.rules.root:
+        advice = (
+            "set SLURM_USER_DEFAULT_ACCOUNT to `allocation`, or to an account of its own that"
+            " accepts no jobs (sacctmgr add account … GrpSubmitJobs=0); this one can't be blocked,"
+            " all allocations are below it"
+        )
+    else:
+        advice = f"sacctmgr modify account where name={name} set GrpSubmitJobs=0"
+    yield warning(
+        ACCOUNT, f"users can run jobs without limit in {name!r}, their default account: {advice}"
+    )
+
+
+def _tres(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:
+    known = node.cluster.tres()
+    if unknown := sorted(set(request.tres) - known):
         yield failed(
             TRES,
             f"the cluster has no {', '.join(unknown)}; add it to AccountingStorageTRES in"
             f" slurm.conf, or correct the TRES configuration. Known: {', '.join(sorted(known))}",
         )
     else:
-        yield ok(TRES, f"the cluster has {', '.join(tres) or 'none of them to bill'}")
+        yield ok(TRES, f"the cluster has {', '.join(request.tres) or 'none of them to bill'}")
 
 
-def _limits(node: HeadNode) -> Iterator[Finding]:
-    try:
-        config = node.cluster.config()
-    except CommandError as error:
-        yield warning(LIMITS, f"slurmctld can't be asked whether limits are enforced: {error}")
-        return
+def _limits(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:
+    """Look whether limits are enforced, and count usage over the period that Waldur does."""
+    config = node.cluster.config()
     enforced = config.get("AccountingStorageEnforce", "").lower()
     if "limits" in enforced or "safe" in enforced:
         yield ok(LIMITS, f"AccountingStorageEnforce={enforced}")
@@ -62,3 +112,70 @@ def _limits(node: HeadNode) -> Iterator[Finding]:
             f"AccountingStorageEnforce={enforced or 'none'}: SLURM enforces no limits; set it to"
             " associations,limits in slurm.conf",
         )
+    if "multifactor" not in config.get("PriorityType", ""):
+        yield warning(
+            LIMITS,
+            f"PriorityType={config.get('PriorityType', 'unset')}: SLURM counts no usage towards"
+            " GrpTRESMins; set it to priority/multifactor in slurm.conf",
+        )
+        return
+    half_life = config.get("PriorityDecayHalfLife", "")
+    if half_life.strip("0:-"):
+        yield warning(
+            LIMITS,
+            f"PriorityDecayHalfLife={half_life}: usage that counts towards limits fades away, so"
+            " that more than a limit can be used; set it to 0 in slurm.conf",
+        )
+    reset = config.get("PriorityUsageResetPeriod", "NONE").upper()
+    differing = {
+        name: _RESETS[period]
+        for name, period in request.limit_periods.items()
+        if _RESETS[period] != reset
+    }
+    for name, expected in sorted(differing.items()):
+        yield warning(
+            LIMITS,
+            f"Waldur counts the limit of {name} by limit_period={request.limit_periods[name]}, the"
+            f" cluster by PriorityUsageResetPeriod={reset}; set that to {expected} in slurm.conf,"
+            " or correct the TRES configuration",
+        )
+    if request.limit_periods and not differing:
+        yield ok(LIMITS, f"PriorityUsageResetPeriod={reset}, as in the TRES configuration")
+
+
+def _qos(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:  # noqa: ARG001 - one of many looks
+    """Look whether the QoS that settings name are there."""
+    rules = node.rules.qos
+    wanted = rules.temporary | frozenset(filter(None, (rules.usual,)))
+    if not wanted:
+        return
+    if unknown := sorted(wanted - node.cluster.qos()):
+        yield failed(
+            QOS, f"the cluster has no QoS {', '.join(unknown)}; add it (sacctmgr add qos …)"
+        )
+    else:
+        yield ok(QOS, f"the cluster has {', '.join(sorted(wanted))}")
+
+
+def _homes(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:  # noqa: ARG001 - one of many looks
+    """Look whether the program that makes home directories is there."""
+    if not node.homes:
+        return
+    helper = node.cluster.unix.helper
+    if node.cluster.exists(helper):
+        yield ok(HOMES, f"made by {helper}")
+    else:
+        yield failed(
+            HOMES,
+            f"there is no {helper} on the head node: install it (Debian: libpam-modules-bin), set"
+            " HOMEDIR_HELPER_PATH, or ENABLE_USER_HOMEDIR_ACCOUNT_CREATION=false",
+        )
+
+
+def _records(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:  # noqa: ARG001 - one of many looks
+    """Say how far back the cluster's job records go."""
+    since = node.cluster.held_since(datetime.now(UTC))
+    if since is None:
+        yield ok(RECORDS, "slurmdbd keeps all of them")
+    else:
+        yield ok(RECORDS, f"slurmdbd purges them; complete from {since:%Y-%m-%d %H:%M} UTC on")

@@ -4,12 +4,30 @@ from collections.abc import Iterator
 
 from slurm_tasks.errors import SlurmTasksError
 from slurm_tasks.model.findings import Finding, failed, ok, warning
-from slurm_tasks.sync import components
+from slurm_tasks.model.messages import CheckRequest
+from slurm_tasks.sync import components, usage
 from slurm_tasks.sync.control import Control
 from slurm_tasks.waldur.client import Generation
 from slurm_tasks.waldur.views import OFFERING_TYPE
 
 WALDUR, OFFERING, COMPONENTS, ORDERS = "Waldur", "offering", "components", "orders"
+
+
+def expected(control: Control) -> CheckRequest:
+    """Say what the cluster should have; the accounts are left out where Waldur can't be asked."""
+    try:
+        accounts = tuple(usage.accounts(control))
+    except SlurmTasksError:
+        accounts = ()  # that Waldur can't be asked is a finding already
+    return CheckRequest(
+        tres=tuple(control.components),
+        accounts=accounts,
+        limit_periods={
+            name: component.limit_period
+            for name, component in control.components.items()
+            if component.accounting_type == "limit" and component.limit_period
+        },
+    )
 
 
 def findings(control: Control) -> Iterator[Finding]:

@@ -270,7 +270,8 @@ class _Pass:
                     item.settle(Status.DEFERRED, error)
 
     def _usage(self, account: str, periods: tuple[Period, ...]) -> tuple[PeriodUsage, ...]:
-        return tuple(self._node.cluster.usage(period, (account,))[account] for period in periods)
+        measured = _held(periods, self._node)
+        return tuple(self._node.cluster.usage(period, (account,))[account] for period in measured)
 
     def report(self, applied: Status) -> ReconcileReport:
         """Say what became of every item."""
@@ -346,6 +347,8 @@ def reconcile(request: ReconcileRequest, node: HeadNode) -> ReconcileReport:
 def collect(request: CollectRequest, node: HeadNode) -> Iterator[Measurement]:
     """Measure allocations: one listing of the cluster, one sacct for each period.
 
+    A period whose job records slurmdbd has thrown away, even in part, is named and not measured.
+
     Yields:
         Measurements of at most 200 allocations each.
 
@@ -356,7 +359,9 @@ def collect(request: CollectRequest, node: HeadNode) -> Iterator[Measurement]:
     state = node.cluster.read()
     node.cluster.require(node.rules.accounts, state)
     names = tuple(sorted(request.accounts))
-    usage = [node.cluster.usage(period, names) for period in request.periods]
+    held = _held(request.periods, node)
+    purged = tuple(period.month for period in request.periods if period not in held)
+    usage = [node.cluster.usage(period, names) for period in held]
     for start in range(0, len(names), BATCH):
         yield Measurement(
             cluster=state.name,
@@ -365,7 +370,14 @@ def collect(request: CollectRequest, node: HeadNode) -> Iterator[Measurement]:
                 _allocation(name, request.accounts[name], state, usage)
                 for name in names[start : start + BATCH]
             ),
+            purged=purged,
         )
+
+
+def _held(periods: tuple[Period, ...], node: HeadNode) -> list[Period]:
+    """Return the periods of which slurmdbd still holds all job records."""
+    since = node.cluster.held_since(datetime.now(UTC))
+    return [period for period in periods if since is None or period.start >= since.timestamp()]
 
 
 def _allocation(

@@ -11,6 +11,7 @@ from slurm_tasks.celery_settings import (
 )
 from slurm_tasks.errors import LockHeldError, TransientError
 from slurm_tasks.model.messages import (
+    CheckRequest,
     CollectRequest,
     Outcome,
     ReconcileReport,
@@ -84,9 +85,9 @@ def collect(self: Task, request: CollectRequest, dry_run: bool = False) -> list[
 
 
 @runtime.task(CLUSTER_CHECK, retries=0)
-def check(self: Task, tres: list[str]) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
+def check(self: Task, request: CheckRequest) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
     """Look at the cluster for `slurm-tasks check`; reads only."""
     from slurm_tasks.sync import check_slurm
 
-    found = check_slurm.findings(headnode(), tuple(tres))
+    found = check_slurm.findings(headnode(), request)
     return [finding.model_dump(mode="json") for finding in found]

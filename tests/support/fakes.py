@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from slurm_tasks.errors import CommandError, JobsActiveError
 from slurm_tasks.model import changes, tres
 from slurm_tasks.model.cluster import Cluster
+from slurm_tasks.model.purge import Purge
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import Command, Write
 
@@ -36,6 +37,9 @@ class FakeSlurm:
         reads: how often the accounts were read.
         unix: home directory by Unix user that the head node knows.
         homes: home directories that are there.
+        qos: the QoS that slurmdbd has.
+        purge: when it throws job records away.
+        config: what slurm.conf says.
     """
 
     state: Cluster
@@ -50,6 +54,9 @@ class FakeSlurm:
     reads: int = 0
     unix: dict[str, str] = field(default_factory=dict)
     homes: set[str] = field(default_factory=set)
+    qos: frozenset[str] = frozenset({"normal"})
+    purge: Purge | None = None
+    config: dict[str, str] = field(default_factory=dict)
 
     def read(self, command: Command[T]) -> T:
         """Answer a command that reads."""
@@ -63,12 +70,16 @@ class FakeSlurm:
                 answer = dict(self.defaults)
             case commands.ShowTres():
                 answer = self.known
+            case commands.ShowQos():
+                answer = self.qos
+            case commands.ShowPurge():
+                answer = self.purge
             case commands.ResolveUsers():
                 answer = {user: home for user, home in self.unix.items() if user in command.users}
-            case commands.FindHome():
-                answer = command.home in self.homes
+            case commands.FindPath():
+                answer = command.path in self.homes
             case commands.ShowConfig():
-                answer = {"ClusterName": self.state.name}
+                answer = {"ClusterName": self.state.name, **self.config}
             case commands.AccountUsage():
                 answer = {name: self.usage.get(name, {}) for name in command.accounts}
             case _:

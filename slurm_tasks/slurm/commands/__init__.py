@@ -11,9 +11,11 @@ from slurm_tasks.slurm.commands.reads import (
     ShowAccounts,
     ShowConfig,
     ShowDefaults,
+    ShowPurge,
+    ShowQos,
     ShowTres,
 )
-from slurm_tasks.slurm.commands.unix import FindHome, MakeHome, ResolveUsers
+from slurm_tasks.slurm.commands.unix import FindPath, MakeHome, ResolveUsers
 from slurm_tasks.slurm.commands.writes import (
     AddAccount,
     AddUsers,
@@ -32,7 +34,7 @@ __all__ = [
     "AddUsers",
     "CancelJobs",
     "Command",
-    "FindHome",
+    "FindPath",
     "MakeHome",
     "ModifyAccount",
     "RemoveAccount",
@@ -43,6 +45,8 @@ __all__ = [
     "ShowAccounts",
     "ShowConfig",
     "ShowDefaults",
+    "ShowPurge",
+    "ShowQos",
     "ShowTres",
     "Write",
     "for_change",

@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import ClassVar, Literal, cast
 
 from slurm_tasks.errors import ParseError
 from slurm_tasks.model import tres
 from slurm_tasks.model.cluster import Account, Cluster
+from slurm_tasks.model.purge import Purge
 from slurm_tasks.model.usage import JobRow, tally
 from slurm_tasks.slurm.commands.base import SACCTMGR, Command, account_name, rows
 
@@ -131,6 +132,50 @@ class ShowTres(Command[frozenset[str]]):
         return frozenset(
             f"{kind}/{name}" if name else kind for kind, name in rows(lines, self._HEADER, 2)
         )
+
+
+@dataclass(frozen=True)
+class ShowQos(Command[frozenset[str]]):
+    """The QoS that slurmdbd knows; they are those of all of its clusters."""
+
+    _HEADER: ClassVar[str] = "Name"
+
+    def argv(self) -> list[str]:
+        """Ask for their names."""
+        return [*SACCTMGR, "show", "qos", "format=name"]
+
+    def parse(self, lines: Iterable[str]) -> frozenset[str]:
+        """Return their names."""
+        return frozenset(name for (name,) in rows(lines, self._HEADER, 1))
+
+
+@dataclass(frozen=True)
+class ShowPurge(Command[Purge | None]):
+    """When slurmdbd throws job records away, from its configuration."""
+
+    _LINE: ClassVar[re.Pattern[str]] = re.compile(r"PurgeJobAfter\s*=\s*(.*?)\s*")
+    _VALUE: ClassVar[re.Pattern[str]] = re.compile(r"(\d+) (hour|day|month)s?\*?")
+
+    def argv(self) -> list[str]:
+        """Ask for the configuration, slurmdbd's included."""
+        return ["show", "configuration"]
+
+    def parse(self, lines: Iterable[str]) -> Purge | None:
+        """Return the rule; None where records are kept for ever.
+
+        Raises:
+            ParseError: slurmdbd's configuration isn't there, or its value is not understood.
+        """
+        found = [match[1] for line in lines if (match := self._LINE.fullmatch(line.rstrip("\n")))]
+        if not found:
+            raise ParseError("`sacctmgr show configuration` names no PurgeJobAfter")
+        if found[0] == "NONE":
+            return None
+        value = self._VALUE.fullmatch(found[0])
+        if not value:
+            raise ParseError(f"PurgeJobAfter = {found[0]!r} in slurmdbd's configuration")
+        unit = cast("Literal['hours', 'days', 'months']", f"{value[2]}s")
+        return Purge(int(value[1]), unit)
 
 
 @dataclass(frozen=True)

@@ -46,16 +46,16 @@ class ResolveUsers(Command[dict[str, str]]):
 
 
 @dataclass(frozen=True)
-class FindHome(Command[bool]):
-    """Look whether a home directory is there."""
+class FindPath(Command[bool]):
+    """Look whether a file or folder is there."""
 
-    home: str
+    path: str
     tool: ClassVar[str] = "/usr/bin/stat"
     accepted: ClassVar[frozenset[int]] = frozenset({0, 1})  # 1: it isn't there
 
     def argv(self) -> list[str]:
         """Ask for its name."""
-        return ["-c", "%n", absolute_path(self.home)]
+        return ["-c", "%n", absolute_path(self.path)]
 
     def parse(self, lines: Iterable[str]) -> bool:
         """Return whether it was named."""

@@ -188,12 +188,12 @@ def test_nobody_asks_for_all_unix_users() -> None:
 
 def test_a_home_is_looked_for_by_its_path() -> None:
     """What stat names is there; a path that isn't absolute never gets to it."""
-    command = commands.FindHome("lab", "/home/alice")
+    command = commands.FindPath("lab", "/home/alice")
 
     assert command.argv() == ["-c", "%n", "/home/alice"]
     assert (command.parse(["/home/alice\n"]), command.parse([])) == (True, False)
     with pytest.raises(ValueError, match="absolute"):
-        commands.FindHome("lab", "-rf").argv()
+        commands.FindPath("lab", "-rf").argv()
 
 
 @pytest.mark.parametrize(
