@@ -107,9 +107,10 @@ def _logging(**_: object) -> None:
 @signals.celeryd_init.connect
 @signals.beat_init.connect
 def _sentry(**_: object) -> None:
-    from slurm_tasks import observability
+    from slurm_tasks import sentry, settings_view
 
-    observability.configure_sentry(settings.load(settings.Service))
+    urls = (str(app.conf.broker_url), str(app.conf.result_backend))
+    sentry.start(settings.load(settings.Service), settings_view.secrets(*urls))
 
 
 @signals.task_prerun.connect

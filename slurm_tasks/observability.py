@@ -1,4 +1,4 @@
-"""Logs and error reports: one line per event with its fields, and never a secret."""
+"""Logs: one line per event with its fields, and never a secret."""
 
 import logging
 import logging.config
@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 
 from slurm_tasks.settings import Service
-from slurm_tasks.version import __version__
 
 
 def configure_logging(service: Service) -> None:
@@ -40,22 +39,3 @@ def configure_logging(service: Service) -> None:
     root.setLevel(service.log_level)
     for noisy in ("httpx", "httpcore", "stamina"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-def configure_sentry(service: Service) -> None:
-    """Start error reports, where a DSN is set."""
-    if service.sentry_dsn is None:
-        return
-    import sentry_sdk
-    from sentry_sdk.integrations.celery import CeleryIntegration
-    from sentry_sdk.integrations.logging import LoggingIntegration
-
-    sentry_sdk.init(
-        dsn=service.sentry_dsn.get_secret_value(),
-        environment=service.sentry_environment,
-        release=f"waldur-slurm-tasks@{__version__}",
-        auto_enabling_integrations=False,  # they would import half of site-packages
-        integrations=[CeleryIntegration(monitor_beat_tasks=True), LoggingIntegration()],
-        send_default_pii=False,
-        include_local_variables=False,
-    )

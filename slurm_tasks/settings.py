@@ -45,6 +45,15 @@ def _broker_url(value: object) -> str:
     return text.strip()
 
 
+def _dsn(value: SecretStr | None) -> SecretStr | None:
+    if value:
+        parts = urlsplit(value.get_secret_value())
+        project = parts.path.strip("/")
+        if parts.scheme not in {"http", "https"} or not (parts.username and project):
+            raise ValueError("write it as https://KEY@sentry.example.com/PROJECT")
+    return value
+
+
 def _verify_ssl(value: object) -> bool | str:
     text = str(value).strip()
     if text.lower() in {"1", "true", "yes", "on"}:
@@ -166,7 +175,7 @@ class Service(Group):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", alias="LOG_LEVEL", description="Least level that is logged."
     )
-    sentry_dsn: SecretStr | None = Field(
+    sentry_dsn: Annotated[SecretStr | None, AfterValidator(_dsn)] = Field(
         default=None, alias="SENTRY_DSN", description="Where errors are reported; unset: nowhere."
     )
     sentry_environment: str | None = Field(

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -58,10 +58,42 @@ def describe(environ: Mapping[str, str] | None = None) -> Iterator[Setting]:
             )
 
 
+def secrets(*urls: str, environ: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Return the texts that must be shown nowhere: tokens and passwords of the settings.
+
+    Args:
+        urls: others whose passwords are secret, too.
+        environ: where the settings are.
+    """
+    environ = os.environ if environ is None else environ
+    aliases = (
+        str(field.alias)
+        for group in GROUPS
+        for field in group.model_fields.values()
+        if _is_secret(field.annotation)
+    )
+    values = [*urls, *(environ.get(alias, "") for alias in aliases)]
+    return frozenset(found for value in values for found in _secret_parts(value) if found)
+
+
+def _secret_parts(value: str) -> Iterator[str]:
+    """Yield what is secret of a setting: of URLs the passwords, as written and as meant."""
+    if "://" not in value:
+        yield value
+        return
+    for url in value.split(";"):  # Sentinels are several
+        password = urlsplit(url.strip()).password or ""
+        yield from (password, unquote(password))
+
+
+def _is_secret(annotation: object) -> bool:
+    return annotation in (SecretStr, SecretStr | None)
+
+
 def _shown(annotation: object, value: object) -> str:
     if value is None:
         return ""
-    if annotation not in (SecretStr, SecretStr | None):
+    if not _is_secret(annotation):
         return str(value)
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     return mask_url(text)

@@ -156,6 +156,36 @@ def test_a_problem_never_shows_a_secret(environment: pytest.MonkeyPatch) -> None
     assert "hunter2" not in str(problems_of(Service))
 
 
+@pytest.mark.parametrize("text", ["key@sentry.example.com/1", "https://sentry.example.com/1", "on"])
+def test_a_dsn_that_reports_nowhere_is_a_problem(
+    environment: pytest.MonkeyPatch, text: str
+) -> None:
+    """It is found at the start, not when the first error should have been reported."""
+    environment.setenv("SENTRY_DSN", text)
+
+    with pytest.raises(ConfigurationError, match="SENTRY_DSN"):
+        load(Service)
+
+
+@pytest.mark.parametrize(
+    ("value", "secrets"),
+    [
+        ("redis://broker:6379/0", set()),
+        ("rediss://worker:hunter%2F2@broker/0", {"hunter%2F2", "hunter/2"}),
+        ("sentinel://:one@a:26379;sentinel://:two@b:26379", {"one", "two"}),
+    ],
+)
+def test_the_brokers_passwords_are_secrets(value: str, secrets: set[str]) -> None:
+    """Both as the URL has them and as they are meant; the host is none."""
+    assert settings_view.secrets(environ={"CELERY_BROKER_URL": value}) == secrets
+    assert settings_view.secrets(value, environ={}) == secrets
+
+
+def test_waldurs_token_is_a_secret() -> None:
+    """The token is one as a whole."""
+    assert settings_view.secrets(environ={"WALDUR_API_TOKEN": "7e5ec2e7"}) == {"7e5ec2e7"}
+
+
 def test_docker_needs_a_container(environment: pytest.MonkeyPatch) -> None:
     """Natively none is needed."""
     environment.delenv("SLURM_CONTAINER_NAME")
