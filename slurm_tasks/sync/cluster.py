@@ -1,6 +1,7 @@
 """The head node's side: reconcile allocations with the cluster, and measure them."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -81,6 +82,11 @@ class _Item:
         """Note how it ended."""
         self.status, self.message = status, str(message)
 
+    def in_log(self) -> AbstractContextManager[None]:
+        """Put its order and account on every line that is logged meanwhile."""
+        context = {"order": self.desired.order, "account": self.account}
+        return structlog.contextvars.bound_contextvars(**context)
+
     @property
     def open(self) -> bool:
         """Whether anything may still be done for it."""
@@ -159,6 +165,7 @@ class _Pass:
         try:
             guard.check_cluster(items, self._state)
         except GuardError as error:
+            metrics.guard_stops.labels("cluster").inc()
             for item in self._items:
                 if item.desired.intent in {Intent.UPDATE, Intent.MEMBERS}:
                     item.settle(Status.STOPPED, error)
@@ -169,6 +176,7 @@ class _Pass:
                 self._request.allow_removals,
             )
         except GuardError as error:
+            metrics.guard_stops.labels("removals").inc()
             for item, changes in plans:
                 if not item.desired.expects_removals and removals(changes):
                     item.settle(Status.STOPPED, error)
@@ -176,8 +184,7 @@ class _Pass:
     def carry_out(self, writer: Writer | None) -> None:
         """Apply (or, without a writer, only foresee) what each open item needs."""
         for item in self._items:
-            context = {"order": item.desired.order, "account": item.account}
-            with structlog.contextvars.bound_contextvars(**context):
+            with item.in_log():
                 if item.open:
                     self._attempt(item, writer)
 
@@ -265,7 +272,8 @@ class _Pass:
         for item in self._items:
             if item.open and item.ours and item.desired.intent is Intent.TERMINATE:
                 try:
-                    item.usage = self._usage(item.account, item.desired.periods)
+                    with item.in_log():
+                        item.usage = self._usage(item.account, item.desired.periods)
                 except TransientError as error:
                     item.settle(Status.DEFERRED, error)
 
@@ -279,6 +287,7 @@ class _Pass:
         self._count_waiting()
         for item in self._items:
             self._warn(item)
+        self._count_drift()
         for outcome in outcomes:
             level = "info" if outcome.status is Status.APPLIED else "warning"
             if outcome.changes or outcome.message:
@@ -286,6 +295,13 @@ class _Pass:
                     "reconciled", **outcome.model_dump(mode="json", exclude={"usage"})
                 )
         return ReconcileReport(cluster=self._state.name, outcomes=outcomes, writes=self.writes)
+
+    def _count_drift(self) -> None:
+        """Count the changes that the cluster needed although no order asked for them."""
+        for item in self._items:
+            if not item.desired.order and not self._request.dry_run:
+                for change in item.changes:
+                    metrics.drift_found.labels(type(change).__name__).inc()
 
     def _count_waiting(self) -> None:
         """Tell the metrics who waits, where the whole offering is seen."""
@@ -361,6 +377,7 @@ def collect(request: CollectRequest, node: HeadNode) -> Iterator[Measurement]:
     names = tuple(sorted(request.accounts))
     held = _held(request.periods, node)
     purged = tuple(period.month for period in request.periods if period not in held)
+    metrics.accounts_missing.labels(state.name).set(sum(not state.get(name) for name in names))
     usage = [node.cluster.usage(period, names) for period in held]
     for start in range(0, len(names), BATCH):
         yield Measurement(

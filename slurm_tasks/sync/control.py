@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from slurm_tasks import tres_config
+from slurm_tasks import metrics, tres_config
 from slurm_tasks.errors import WaldurError
 from slurm_tasks.model import names, usage
 from slurm_tasks.model.components import Components
@@ -136,4 +136,5 @@ def mirror_associations(control: Control, resource: Resource, users: tuple[str, 
         control.waldur.create_association(resource.uuid, username)
     for username in left:
         control.waldur.delete_association(resource.uuid, username)
+    metrics.usage_posted.labels("associations").inc(len(joined) + len(left))
     return len(joined) + len(left)

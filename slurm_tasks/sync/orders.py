@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 import structlog
 
+from slurm_tasks import metrics
 from slurm_tasks.errors import PermanentError, TransientError, WaldurError, WaldurRefusedError
 from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import Desired, Intent, Outcome, Status
@@ -45,7 +46,21 @@ _INTENTS = {
 def waiting(control: Control) -> list[Order]:
     """Return the orders that wait for us, oldest first."""
     orders = control.waldur.orders()
-    return [order for order in orders if order.offering_type in {"", OFFERING_TYPE}]
+    found = [order for order in orders if order.offering_type in {"", OFFERING_TYPE}]
+    _look_at_ages(found)
+    return found
+
+
+def _look_at_ages(orders: list[Order]) -> None:
+    """Say how long the oldest order of each type has waited."""
+    now = datetime.now(UTC)
+    oldest = dict.fromkeys(_INTENTS, 0.0)
+    for order in orders:
+        age = (now - (order.created or now)).total_seconds()
+        oldest[order.type] = max(age, oldest.get(order.type, 0.0))
+    for kind, age in oldest.items():
+        metrics.oldest_open_order.labels(kind).set(age)
+    log.info("orders_seen", open=len(orders), oldest_seconds=round(max(oldest.values())))
 
 
 def prepare(control: Control, uuid: str) -> Desired | str:
@@ -154,6 +169,7 @@ def refuse(control: Control, order: Order, message: str) -> None:
     if state == PENDING:
         control.waldur.set_order_executing(order.uuid)
     control.waldur.set_order_erred(order.uuid, message)
+    metrics.orders.labels(order.type, "erred").inc()
     log.error("order_erred", order=order.uuid, type=order.type, message=message)
     if order.type == "Update":
         try:
@@ -183,6 +199,7 @@ def complete(control: Control, outcome: Outcome) -> str:
         refuse(control, order, outcome.message)
         return f"erred: {outcome.message}"
     if outcome.status is not Status.APPLIED:
+        metrics.orders.labels(order.type, "waiting").inc()
         log.warning("order_waits", order=order.uuid, status=outcome.status, reason=outcome.message)
         return f"{outcome.status}: {outcome.message or 'nothing was written'}"
     resource = _resource_of(control, order)
@@ -191,6 +208,7 @@ def complete(control: Control, outcome: Outcome) -> str:
         _move(control, order, control.waldur.set_order_done, DONE)
     else:
         _hand_over(control, order, resource, outcome)
+    metrics.orders.labels(order.type, "done").inc()
     log.info("order_done", order=order.uuid, type=order.type, account=outcome.account)
     return f"done: {outcome.account}"
 

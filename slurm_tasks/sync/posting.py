@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 import structlog
 
+from slurm_tasks import metrics
 from slurm_tasks.errors import WaldurRefusedError
 from slurm_tasks.sync.control import Control
 from slurm_tasks.sync.differences import Difference
@@ -87,6 +88,7 @@ def _post_total(
         users = {name: parts for name, parts in difference.users.items() if name not in left}
         difference = replace(difference, new=taken, users=users)
     done.posted.append(difference)
+    metrics.usage_posted.labels("usage").inc()
     log.info("usage_posted", **difference.dump())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from slurm_tasks import metrics
 from slurm_tasks.errors import PermanentError, WaldurRefusedError
 from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import AllocationState, CollectRequest, Measurement
@@ -187,6 +188,7 @@ def _post(
     report.closed = [f"{row.account} {row.month}" for row in done.closed]
     for difference, reason in done.refused:
         report.refused.append(f"{difference.account} {difference.month}: {reason}")
+        metrics.usage_refused.labels("usage").inc()
         log.warning(
             "usage_refused", account=difference.account, month=difference.month, reason=reason
         )
@@ -207,6 +209,7 @@ def _push_settings(
         report.associations += mirror_associations(control, resource, allocation.users)
     except WaldurRefusedError as error:
         report.refused.append(f"{allocation.account}: {error}")
+        metrics.usage_refused.labels("settings").inc()
         log.warning("settings_refused", account=allocation.account, reason=str(error))
 
 
@@ -231,6 +234,7 @@ def _push_limits(
     if not limits:
         return False
     control.waldur.set_limits(resource.uuid, {**resource.limits, **limits})
+    metrics.usage_posted.labels("limits").inc()
     log.info("limits_pushed", account=allocation.account, **limits)
     return True
 
@@ -249,4 +253,5 @@ def report_final(control: Control, resource: Resource, measured: tuple[PeriodUsa
     done = post(control, differences(control, (allocation,)), datetime.now(UTC))
     late = [(difference, "too late for its month") for difference in done.closed]
     for difference, reason in [*done.refused, *late]:
+        metrics.usage_refused.labels("final").inc()
         log.error("final_usage_refused", resource=resource.uuid, reason=reason, **difference.dump())

@@ -1,5 +1,6 @@
 """Tasks of the head node: the only ones that run SLURM's commands. They know no token."""
 
+import structlog
 from celery import Task
 
 from slurm_tasks.celery_settings import (
@@ -31,12 +32,14 @@ def reconcile(self: Task, request: ReconcileRequest) -> ReconcileReport:
     An order that has to wait (jobs are ending, SLURM is away, somebody else writes) is retried
     here; what isn't an order's is left to the next cycle.
     """
-    orders = any(item.order for item in request.items)
+    order = next((item.order for item in request.items if item.order), None)
+    if order:
+        structlog.contextvars.bind_contextvars(order=order)
     last = self.request.retries >= self.max_retries
     try:
         report = flow.reconcile(request, headnode())
     except LockHeldError as error:
-        if orders and not last:
+        if order and not last:
             raise
         return _deferred(request, str(error))
     waiting = [o for o in report.outcomes if o.order and o.status is Status.DEFERRED]

@@ -14,4 +14,6 @@ def load(self: Task) -> dict[str, list[str]]:  # noqa: ARG001 - Celery binds it
     from slurm_tasks.sync import components as flow
     from slurm_tasks.tasks.control import control
 
-    return asdict(flow.load(control()))
+    done = asdict(flow.load(control()))
+    runtime.succeeded("components")
+    return done

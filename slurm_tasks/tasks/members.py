@@ -3,7 +3,7 @@
 from celery import Task, chain
 
 from slurm_tasks.celery_settings import MEMBERS_PLAN, MEMBERS_PUSH, MEMBERS_SYNC
-from slurm_tasks.model.messages import Intent, ReconcileReport
+from slurm_tasks.model.messages import Intent, ReconcileReport, Status
 from slurm_tasks.settings import Service, load
 from slurm_tasks.tasks import cluster, runtime
 
@@ -16,6 +16,7 @@ def sync(self: Task) -> dict[str, int]:
 
     request = flow.request(control())
     if not request.items:
+        runtime.succeeded("members")
         return {}
     expires = runtime.lifetime(load(Service).members_interval)
     return runtime.hand_over(
@@ -51,4 +52,7 @@ def push(self: Task, report: ReconcileReport) -> dict[str, int]:  # noqa: ARG001
     from slurm_tasks.sync import members as flow
     from slurm_tasks.tasks.control import control
 
-    return flow.push(control(), report)
+    summary = flow.push(control(), report)
+    if not summary[Status.DEFERRED] and not summary[Status.STOPPED]:
+        runtime.succeeded("members")
+    return summary

@@ -18,7 +18,7 @@ def sync(self: Task) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
     from slurm_tasks.sync import orders as flow
     from slurm_tasks.tasks.control import control
 
-    return [
+    started = [
         {
             "order": order.uuid,
             "type": order.type,
@@ -29,6 +29,8 @@ def sync(self: Task) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
         }
         for order in flow.waiting(control())
     ]
+    runtime.succeeded("orders")
+    return started
 
 
 @runtime.task(ORDERS_PROCESS)

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from slurm_tasks import metrics, sentry
 from slurm_tasks.app import app
 from slurm_tasks.celery_settings import VISIBILITY
 from slurm_tasks.errors import TransientError
+from slurm_tasks.settings import Service, load
 
 RETRIES = 7
 BACKOFF, BACKOFF_MAX = 2, 60
@@ -38,6 +40,12 @@ def hand_over(task: Any, signature: Any) -> NoReturn:  # noqa: ANN401 - Celery's
     """Let other tasks go on in a task's place: its result will be that of the last of them."""
     task.replace(signature)
     raise AssertionError("Celery's replace() does not return")  # pragma: no cover
+
+
+def succeeded(cycle: str) -> None:
+    """Tell those who watch that a cycle came to a good end."""
+    metrics.succeeded(cycle)
+    sentry.check_in(load(Service), cycle)
 
 
 def lifetime(interval: float) -> float:

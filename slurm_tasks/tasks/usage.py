@@ -29,6 +29,7 @@ def report(
     periods = tuple(month(text, side.zone) for text in months or ())
     request = flow.request(side, periods)
     if not request.accounts:
+        runtime.succeeded("usage")
         return []
     return runtime.hand_over(
         self,
@@ -48,4 +49,7 @@ def push(
     from slurm_tasks.sync import usage as flow
     from slurm_tasks.tasks.control import control
 
-    return flow.push(control(), measurement, dry_run=dry_run).summary()
+    report = flow.push(control(), measurement, dry_run=dry_run)
+    if not dry_run:
+        runtime.succeeded("usage")
+    return report.summary()
