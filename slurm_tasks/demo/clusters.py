@@ -19,6 +19,8 @@ _SETTINGS = (
     "SLURM_CLUSTER_NAME",
     "SLURM_DEFAULT_ACCOUNT",
     "SLURM_LOCK_DIR",
+    "SLURM_REQUIRE_UNIX_USER",
+    "GETENT_PATH",
 )
 SUBMIT = "runuser -u {user} -- {bin_dir}/sbatch"
 """How a job is submitted as a researcher, on a real cluster, unless told otherwise."""
@@ -72,6 +74,7 @@ def simulated(folder: Path) -> DemoCluster:
         "SLURM_DEPLOYMENT_TYPE": "native",
         "SLURM_BIN_DIR": str(simulator.bin_dir),
         "SLURM_LOCK_DIR": str(folder),
+        "SLURM_REQUIRE_UNIX_USER": "false",  # the story's people are nobody here
     }
     submit = f"env SLURM_SIM_USER={{user}} {shlex.quote(str(simulator.bin_dir / 'sbatch'))}"
     return DemoCluster("simulated", environment, submit)
