@@ -259,4 +259,6 @@ def _judge(
     if _DENIED.search(said):
         reason = "refused: make the worker's user a SLURM administrator (sacctmgr add user …)"
         raise AccessDeniedError(shown, reason, code, said)
-    raise CommandError(shown, f"exit code {code}", code, stderr or stdout[:500])
+    hint = command.hints.get(code or 0)
+    reason = f"exit code {code} ({hint})" if hint else f"exit code {code}"
+    raise CommandError(shown, reason, code, stderr or stdout[:500])

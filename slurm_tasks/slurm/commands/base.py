@@ -1,7 +1,7 @@
 """What every command has in common, and what may reach an argument list at all."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -62,6 +62,8 @@ class Command(Generic[T_co]):
     tool: ClassVar[str] = "sacctmgr"
     accepted: ClassVar[frozenset[int]] = frozenset({0})
     """Exit codes that mean success."""
+    hints: ClassVar[Mapping[int, str]] = {}
+    """What other exit codes mean, and what to do about it."""
 
     @property
     def program(self) -> str:

@@ -1,6 +1,6 @@
 """Commands about Unix users on the head node: who resolves, whose home is there, making one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -77,6 +77,11 @@ class MakeHome(Write):
     helper: str
     umask: str
     sudo: str = ""
+    hints: ClassVar[Mapping[int, str]] = {  # measured: the helper prints nothing
+        6: "the worker's user may not create it; see HOMEDIR_SUDO_PATH",
+        10: "the head node knows no such user",
+        14: "the helper takes no such umask; see HOMEDIR_UMASK",
+    }
 
     @property
     def program(self) -> str:
