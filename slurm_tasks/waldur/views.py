@@ -74,7 +74,7 @@ class Resource(View):
     """A resource of the marketplace: an allocation.
 
     Attributes:
-        paused: None on older servers, which have no such flag; so are the two below.
+        paused: None where a server has no such flag; so are the two below.
     """
 
     uuid: str

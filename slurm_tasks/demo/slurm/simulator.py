@@ -122,6 +122,21 @@ class SlurmSimulator:
             )
         return [row[0] for row in rows]
 
+    def purge_jobs(self, after: str, before: datetime) -> None:
+        """Let slurmdbd have thrown job records away.
+
+        Args:
+            after: PurgeJobAfter as it is printed (`12 months`, `NONE`).
+            before: what was submitted (22.05) or has ended (24.11) before is gone.
+        """
+        column = "submit" if self.release == "22.05" else "end"
+        with self._connected() as connection, state.Transaction(connection):
+            connection.execute("REPLACE INTO meta VALUES ('purge_jobs_after', ?)", [after])
+            connection.execute(
+                f"DELETE FROM job WHERE NOT {state.ACTIVE} AND {column} < ?",  # noqa: S608 -- ours
+                [before.timestamp()],
+            )
+
     def set_faults(self, *faults: Fault) -> None:
         """Let these, and no others, go wrong from now on; of several that match, the first."""
         with self._connected() as connection, state.Transaction(connection):

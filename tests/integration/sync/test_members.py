@@ -231,3 +231,105 @@ def test_users_of_many(world: World) -> None:
     world.forget()
     world.sync_members()
     assert (len(world.reads()), len(world.writes())) == (2, 10)
+
+
+def roster(world: World, resource: str) -> list[tuple[str, str]]:
+    """Return the sections of the report that the customer reads."""
+    found = world.waldur.resource(resource)["report"] or []
+    return [(part["header"], part["body"]) for part in found]
+
+
+def test_renamed(world: World) -> None:
+    """Who gets another username is moved: the new one joins, the former one leaves."""
+    resource = world.allocated()
+    world.sync_members()
+    world.waldur.set_username(world.waldur.user("bob"), "robert")
+    world.sync_members()
+    assert world.account(resource).users == {"alice", "robert"}
+    if world.waldur.generation == "a":
+        assert world.waldur.associations(resource) == {"alice", "robert"}
+    world.forget()
+    world.sync_members()
+    assert world.unchanged()
+
+
+def test_roster(world: World) -> None:
+    """The customer reads who is on the cluster; other sections of the report stay."""
+    resource = world.allocated()
+    world.waldur.set_resource(resource, report=[{"header": "Storage", "body": "1 TB"}])
+    world.sync_members()
+    world.join("carol")
+    world.leave("bob")
+    world.sync_members()
+    assert roster(world, resource) == [
+        ("Storage", "1 TB"),
+        ("Users on the cluster", "alice, carol"),
+    ]
+    for name in ("alice", "carol"):
+        world.leave(name)
+    world.sync_members()
+    assert roster(world, resource)[1:] == [("Users on the cluster", "-")]
+
+
+def test_added_by_hand(world: World) -> None:
+    """Somebody whom an administrator has added is on no roster, and stays."""
+    resource = world.allocated()
+    where = ("name=svc", f"account={world.backend_id(resource)}", "cluster=lab")
+    world.slurmctl("sacctmgr", "--immediate", "add", "user", *where)
+    for _ in range(2):
+        world.sync_members()
+    assert "svc" in world.account(resource).users
+    assert roster(world, resource) == [("Users on the cluster", "alice, bob")]
+
+
+def test_report_refused(world: World) -> None:
+    """A server that takes no report costs a warning; the users are synchronised."""
+    resource = world.allocated()
+    world.join("carol")
+    world.waldur.faults.add(kind="status", status=403, method="POST", path="submit_report/")
+    with capture_logs() as logs:
+        world.sync_members()
+    assert "carol" in world.account(resource).users
+    assert [entry["event"] for entry in logs].count("roster_refused") == 1
+
+
+def test_restricted(world: World) -> None:
+    """Members whose access is restricted leave, however many, and come back afterwards."""
+    people = [f"user{number}" for number in range(8)]
+    for name in people:
+        world.join(name)
+    resource = world.allocated()
+    world.waldur.set_resource(resource, restrict_member_access=True)
+    world.sync_members()
+    assert world.account(resource).users == set()
+    world.waldur.set_resource(resource, restrict_member_access=False)
+    world.sync_members()
+    assert world.account(resource).users == {"alice", "bob", *people}
+
+
+def test_restricted_from_the_start(world: World) -> None:
+    """A new allocation that nobody may use has no users."""
+    order = world.order()
+    world.waldur.set_resource(world.resource_of(order), restrict_member_access=True)
+    world.carry_out(order)
+    assert world.account(world.resource_of(order)).users == set()
+
+
+def test_paused(world: World) -> None:
+    """The account of a resource that is paused takes no new jobs until it goes on."""
+    resource = world.allocated()
+    world.waldur.set_resource(resource, paused=True)
+    world.sync_members()
+    assert world.account(resource).submit_jobs == 0
+    world.waldur.set_resource(resource, paused=False)
+    world.sync_members()
+    assert world.account(resource).submit_jobs is None
+
+
+def test_blocked_by_hand(world: World) -> None:
+    """Whether an account takes jobs is Waldur's to say: one that isn't paused is opened."""
+    resource = world.allocated()
+    where = ("--immediate", "modify", "account", "where", f"name={world.backend_id(resource)}")
+    world.slurmctl("sacctmgr", *where, "cluster=lab", "set", "GrpSubmitJobs=0")
+    world.sync_members()
+    assert world.account(resource).submit_jobs is None

@@ -168,16 +168,16 @@ def test_midnight_on_newer_servers(new: World, march: time_machine.Traveller) ->
 
 
 def test_closed_month(new: World) -> None:
-    """A month that Waldur has closed is one warning, and the current one is posted."""
+    """A month that Waldur has closed is no warning, and the current one is posted."""
     resource = new.allocated()
     job(new, resource, start=FEBRUARY)
     job(new, resource)
     new.waldur.close_period("2025-02")
     with capture_logs() as logs:
         (report,) = new.report_usage()
-    (warning,) = events(logs, "usage_refused")
-    assert warning["month"] == "2025-02"
-    assert "closed" in report.refused[0]
+    assert [entry["month"] for entry in events(logs, "usage_month_closed")] == ["2025-02"]
+    assert report.closed == [f"{new.backend_id(resource)} 2025-02"]
+    assert (report.refused, events(logs, "usage_refused")) == ([], [])
     assert {month for _, month in new.waldur.usages(resource)} == {"2025-03-01"}
 
 
@@ -296,13 +296,13 @@ def many(world: World, count: int) -> list[str]:
 
 
 def test_many(new: World) -> None:
-    """250 allocations take one listing, one sacct for each month, and two messages."""
+    """250 allocations take a listing, slurmdbd's settings, a sacct for each month, two messages."""
     resources = many(new, 250)
     job(new, resources[-1])
     new.forget()
     reports = new.report_usage()
     tools = [command.tool for command in new.slurm.commands()]
-    assert (sorted(tools), len(reports)) == (["sacct", "sacct", "sacctmgr"], 2)
+    assert (sorted(tools), len(reports)) == (["sacct", "sacct", "sacctmgr", "sacctmgr"], 2)
     assert new.waldur.usages(resources[-1])["cpu", "2025-03-01"] == Decimal("4.00")
 
 

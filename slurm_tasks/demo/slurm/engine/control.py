@@ -41,5 +41,22 @@ def scontrol(cluster: Cluster, argv: list[str]) -> Reply:
     return Reply([f"Configuration data as of {moment}", *lines, "", up])
 
 
+def configuration(cluster: Cluster) -> Reply:
+    """Print `sacctmgr show configuration`: the client's part and slurmdbd's."""
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(cluster.now))
+    version = VERSIONS[cluster.meta["release"]]
+    purge = cluster.meta.get("purge_jobs_after", "NONE")
+    return Reply(
+        [
+            f"Configuration data as of {moment}",
+            f"SLURM_VERSION          = {version}",
+            "",
+            "SlurmDBD configuration:",
+            f"PurgeJobAfter          = {purge}",
+            f"SLURMDBD_VERSION       = {version}",
+        ]
+    )
+
+
 def _tres(cluster: Cluster) -> list[tuple[str, str]]:
     return cluster.db.execute("SELECT type, name FROM tres ORDER BY rowid").fetchall()

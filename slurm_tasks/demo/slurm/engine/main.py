@@ -28,6 +28,8 @@ def _sacctmgr(cluster: state.Cluster, argv: list[str]) -> Reply:
     if len(words) < 2:
         raise UnsupportedError("no command")
     (verb, what), rest = words[:2], words[2:]
+    if words == ["show", "configuration"]:
+        return control.configuration(cluster)
     if verb == "show" and what in {"account", "user", "tres", "cluster"}:
         if "parsable2" not in given:
             raise UnsupportedError("a listing without --parsable2")
