@@ -101,7 +101,7 @@ def plan(desired: Desired, state: Cluster, removable: frozenset[str], rules: Rul
     if account:
         return [
             *_project_moved(desired, state, rules),
-            *_settings(desired, account, rules),
+            *_settings(desired, account, state, rules),
             *_members(desired, account, state, removable, rules),
         ]
     if desired.intent is Intent.MEMBERS:
@@ -164,11 +164,11 @@ def _creation(desired: Desired, state: Cluster, rules: Rules) -> list[Change]:
         organization=names.owner_name(rules.prefixes, Kind.CUSTOMER, desired.customer.uuid),
         limits=limits,
     )
-    made = new.advance(advance(state, changes)).accounts[name]
+    made = advance(state, [*changes, new])
     return [
         *changes,
         new,
-        *_flags(desired, made, rules),
+        *_flags(desired, made.accounts[name], made, rules),
         *_joiners(name, set(desired.users or ()), state, rules),
     ]
 
@@ -224,7 +224,7 @@ def _project_moved(
     return [*([] if customer_planned else added), SetParent(project.name, name)]
 
 
-def _settings(desired: Desired, account: Account, rules: Rules) -> Iterator[Change]:
+def _settings(desired: Desired, account: Account, state: Cluster, rules: Rules) -> Iterator[Change]:
     """Set the limits that differ, and what the flags want."""
     differing = {
         name: value
@@ -234,10 +234,10 @@ def _settings(desired: Desired, account: Account, rules: Rules) -> Iterator[Chan
     }
     if differing:
         yield SetLimits(account.name, differing)
-    yield from _flags(desired, account, rules)
+    yield from _flags(desired, account, state, rules)
 
 
-def _flags(desired: Desired, account: Account, rules: Rules) -> Iterator[Change]:
+def _flags(desired: Desired, account: Account, state: Cluster, rules: Rules) -> Iterator[Change]:
     """Block or allow submission and switch the QoS, as the resource is paused or downscaled."""
     blocked = bool(desired.paused) and rules.qos.paused is None
     if desired.paused is not None and account.blocked != blocked:
@@ -245,15 +245,11 @@ def _flags(desired: Desired, account: Account, rules: Rules) -> Iterator[Change]
     wanted = (desired.paused and rules.qos.paused) or (desired.downscaled and rules.qos.downscaled)
     if wanted and account.qos != {wanted}:
         yield SetQos(account.name, wanted)
-    if not wanted and _is_temporary(desired, account, rules.qos):
-        yield SetQos(account.name, rules.qos.usual)
-
-
-def _is_temporary(desired: Desired, account: Account, qos: QosRules) -> bool:
-    """Tell whether an account has the QoS of a flag, and it is known that none is set."""
-    if desired.paused is None and desired.downscaled is None:
-        return False
-    return bool(account.qos) and account.qos <= qos.temporary
+    known = desired.paused is not None or desired.downscaled is not None
+    if not wanted and known and account.qos and account.qos <= rules.qos.temporary:
+        back = SetQos(account.name, rules.qos.usual)
+        if back.advance(state).accounts[account.name].qos != account.qos:
+            yield back  # unless the account above has that very QoS, as its own
 
 
 def _members(

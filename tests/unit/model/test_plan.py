@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ from slurm_tasks.model.changes import (
 from slurm_tasks.model.cluster import Account, Cluster
 from slurm_tasks.model.messages import Desired, Intent, Owner
 from slurm_tasks.model.names import Kind
-from slurm_tasks.model.plan import Rules, plan, removals, with_defaults_moved
+from slurm_tasks.model.plan import QosRules, Rules, plan, removals, with_defaults_moved
 from tests.unit.build import (
     ACCOUNT,
     CUSTOMER_ACCOUNT,
@@ -419,6 +421,16 @@ OURS = {
 }
 users_of_an_account = st.sampled_from([(), ("alice",), ("bob", "monitor"), USERS]).map(frozenset)
 some_limits = st.sampled_from([{}, {"cpu": 1}, {"cpu": 0, "mem": 2}])
+some_qos = st.sampled_from([(), ("normal",), ("slow",), ("stopped", "slow")]).map(frozenset)
+sites = st.builds(
+    replace,
+    st.just(RULES),
+    qos=st.builds(
+        QosRules,
+        *(st.sampled_from([None, name]) for name in ("stopped", "slow", "normal")),
+    ),
+    finish_jobs=st.booleans(),
+)
 descriptions = st.sampled_from(
     ["", "physics", *(names.describe(kind, found, "x") for kind, found in OURS.values())]
 )
@@ -443,6 +455,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
             accounts[name] = Account(
                 *(name, list(accounts)[draw(numbers) % len(accounts)], description),
                 *(draw(some_limits), draw(users_of_an_account), draw(either)),
+                *(draw(some_qos), draw(users_of_an_account)),
             )
         elif place == "bare":
             bare[name] = description
@@ -463,37 +476,41 @@ def allocations(draw: st.DrawFn) -> Desired:
         limits=draw(st.none() | wanted),
         users=draw(st.none() | st.lists(st.sampled_from(USERS), unique=True)),
         paused=draw(st.none() | st.booleans()),
+        downscaled=draw(st.none() | st.booleans()),
+        former=draw(st.sampled_from([(), ("monitor",)])),
     )
 
 
-def plan_or_nothing(item: Desired, state: Cluster) -> list[Change]:
+def plan_or_nothing(item: Desired, state: Cluster, rules: Rules = RULES) -> list[Change]:
     """Plan an allocation; what is refused changes nothing."""
     try:
-        return plan(item, state, REMOVABLE, RULES)
+        return plan(item, state, REMOVABLE, rules)
     except PermanentError:
         return []
 
 
 @settings(max_examples=80)
-@given(clusters(), allocations())
-def test_a_plan_that_was_carried_out_leaves_nothing_to_do(state: Cluster, item: Desired) -> None:
-    """Whatever the cluster and the allocation, one pass is enough: the second plan is empty."""
-    changes = plan_or_nothing(item, state)
+@given(clusters(), allocations(), sites)
+def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
+    state: Cluster, item: Desired, rules: Rules
+) -> None:
+    """Whatever the cluster, the allocation and the site, one pass is enough."""
+    changes = plan_or_nothing(item, state, rules)
 
     if changes:
-        assert plan(item, advance(state, changes), REMOVABLE, RULES) == []
+        assert plan(item, advance(state, changes), REMOVABLE, rules) == []
 
 
 @settings(max_examples=80)
-@given(clusters(), allocations())
-def test_a_plan_touches_nothing_but_its_own(state: Cluster, item: Desired) -> None:
+@given(clusters(), allocations(), sites)
+def test_a_plan_touches_nothing_but_its_own(state: Cluster, item: Desired, rules: Rules) -> None:
     """Every other account stays as it is; the default account may only gain users."""
     mine = {
         *((Kind.ALLOCATION, item.resource), (Kind.PROJECT, item.project.uuid)),
         (Kind.CUSTOMER, item.customer.uuid),
     }
 
-    after = advance(state, plan_or_nothing(item, state))
+    after = advance(state, plan_or_nothing(item, state, rules))
 
     for name, account in state.accounts.items():
         if name == "waldur":
@@ -513,5 +530,5 @@ def test_members_remove_only_who_may_be_removed(state: Cluster, item: Desired) -
     for change in plan_or_nothing(members, state):
         assert not isinstance(change, RemoveAccount)
         if isinstance(change, CancelJobs | RemoveUsers):
-            assert set(change.users) <= REMOVABLE - set(item.users or ())
+            assert set(change.users) <= (REMOVABLE | {*item.former}) - set(item.users or ())
             assert change.users

@@ -66,6 +66,7 @@ def ruled(qos: QosRules = BOTH, *, finish: bool = False) -> Rules:
         (("slow",), None, False, [SetQos(ACCOUNT, None)]),
         (("slow",), False, None, [SetQos(ACCOUNT, None)]),
         (("slow", "normal"), False, False, []),
+        (("long", "normal"), False, False, []),
         ((), False, False, []),
     ],
 )
@@ -76,6 +77,15 @@ def test_the_qos_follows_the_flags(
     changes = planned(with_qos(*now), rules=ruled(), paused=paused, downscaled=downscaled)
 
     assert changes == expected
+
+
+def test_a_qos_that_the_account_above_has_is_left_alone() -> None:
+    """Somebody has switched the whole project: the inherited QoS is that very one."""
+    state = with_qos("slow")
+    parent = state.accounts[state.accounts[ACCOUNT].parent]
+    state = state.with_account(replace(parent, qos=frozenset({"slow"})))
+
+    assert planned(state, rules=ruled(), paused=False, downscaled=False) == []
 
 
 def test_a_site_may_name_the_qos_to_go_back_to() -> None:
