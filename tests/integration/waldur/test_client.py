@@ -14,6 +14,7 @@ from slurm_tasks.demo.waldur.faults import Kind
 from slurm_tasks.demo.waldur.values import Generation as ServerGeneration
 from slurm_tasks.errors import WaldurError, WaldurRefusedError
 from slurm_tasks.waldur.client import Client, Generation
+from slurm_tasks.waldur.views import Section
 from tests.integration.waldur.conftest import settings_of
 from tests.support.scripted import HTML, Answer, Scripted
 from tests.support.world import LIMITS, OFFERED, settings_for
@@ -168,6 +169,13 @@ def test_set_backend_id(waldur: WaldurSimulator, client: Client, resource: str) 
     assert waldur.resource(resource)["backend_id"] == "hpc_1"
     allocation = waldur.allocation(resource)
     assert allocation is None or allocation["backend_id"] == "hpc_1"
+
+
+def test_submit_report(client: Client, resource: str) -> None:
+    """What is written comes back with the resource."""
+    assert client.resource(resource).report == ()
+    client.submit_report(resource, [Section(header="Users", body="alice")])
+    assert client.resource(resource).report == (Section(header="Users", body="alice"),)
 
 
 def test_set_limits(waldur: WaldurSimulator, client: Client, resource: str) -> None:
@@ -328,7 +336,7 @@ def test_fields_that_are_missing(server: Scripted) -> None:
     client = Client(settings_of(server.url))
     server.say([Answer(body='{"uuid": "1", "state": "OK", "limits": null, "backend_id": null}')])
     found = client.resource("1")
-    assert (found.limits, found.backend_id, found.paused) == ({}, "", False)
+    assert (found.limits, found.backend_id, found.paused) == ({}, "", None)
     client.close()
 
 

@@ -22,7 +22,7 @@ import pytest
 from slurm_tasks.demo.waldur import WaldurSimulator
 from slurm_tasks.waldur.client import Client
 from slurm_tasks.waldur.transport import PAGE_SIZE, Query, Transport
-from slurm_tasks.waldur.views import Offering, OfferingUser, Order, Resource, View
+from slurm_tasks.waldur.views import Offering, OfferingUser, Order, Resource, Section, View
 from tests.support.world import LIMITS, OFFERED, settings_for
 
 ALLOCATIONS_ONLY = {"resource_uuid"}
@@ -254,6 +254,16 @@ CASES = {
         lambda site, models: {
             "uuid": UUID(site.resource),
             "body": models.ResourceBackendIDRequest(backend_id="hpc_1"),
+        },
+    ),
+    "submit_report": Case(
+        "marketplace_provider_resources.marketplace_provider_resources_submit_report",
+        lambda site: site.client.submit_report(site.resource, [Section(header="h", body="b")]),
+        lambda site, models: {
+            "uuid": UUID(site.resource),
+            "body": models.ResourceReportRequest(
+                report=[models.ReportSectionRequest(header="h", body="b")]
+            ),
         },
     ),
     "set_limits": Case(
