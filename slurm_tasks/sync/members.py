@@ -47,10 +47,10 @@ def request(
         if not resource.backend_id or resource.has_open_order:
             continue  # its order brings it about
         try:
-            items.append(_desired(control, resource, intent))
+            item = _desired(control, resource, intent)
             if not dry_run:
-                listed = roster.read(resource) | {*(items[-1].users or ())}
-                roster.write(control, resource, listed)
+                roster.write(control, resource, roster.read(resource) | {*(item.users or ())})
+            items.append(item)
         except (PermanentError, WaldurRefusedError, WaldurError) as error:
             log.warning("resource_left_out", resource=resource.uuid, reason=str(error))
     return ReconcileRequest(

@@ -333,3 +333,14 @@ def test_blocked_by_hand(world: World) -> None:
     world.slurmctl("sacctmgr", *where, "cluster=lab", "set", "GrpSubmitJobs=0")
     world.sync_members()
     assert world.account(resource).submit_jobs is None
+
+
+def test_report_not_written(world: World) -> None:
+    """Nobody is added whose name could not be noted before; the next cycle does both."""
+    resource = world.allocated()
+    world.join("carol")
+    world.waldur.faults.add(kind="status", status=500, method="POST", path="submit_report/")
+    world.sync_members()
+    assert world.account(resource).users == {"alice", "bob"}
+    world.sync_members()
+    assert world.account(resource).users == {"alice", "bob", "carol"}
