@@ -1,7 +1,7 @@
 """Usage: months and what jobs held in them."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -95,34 +95,72 @@ class PeriodUsage(BaseModel):
 
 @dataclass(frozen=True)
 class JobRow:
-    """One run of a job, clipped to the period: what it held, and for how long."""
+    """What one run of a job held in the period, and for how long."""
 
     account: str
     user: str
     elapsed: int
-    """Seconds, suspended time excluded."""
+    """Seconds that it ran."""
     tres: dict[str, int]
     """AllocTRES; empty for a job that never started."""
+    suspended: int = 0
+    """Seconds that it was suspended: its CPUs were free then, and nothing else that it held."""
 
 
-def tally(rows: Iterable[JobRow], accounts: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
+@dataclass(frozen=True)
+class Run:
+    """One run of a job as a whole, up to now if it hasn't ended.
+
+    Attributes:
+        job: the job's number; a requeued job has several runs.
+        start: its first second, since the epoch.
+        whole: what it held, and for how long.
+    """
+
+    job: str
+    start: int
+    whole: JobRow
+
+    @property
+    def end(self) -> int:
+        """The first second after it."""
+        return self.start + self.whole.elapsed + self.whole.suspended
+
+    def is_split(self, start: int, end: int) -> bool:
+        """Tell whether its suspended seconds may lie within a period as well as outside."""
+        across = self.start < start < self.end or self.start < end < self.end
+        return across and self.whole.suspended > 0
+
+    def part(self, start: int, end: int, elapsed: int | None = None) -> JobRow:
+        """Return what lies within a period.
+
+        Args:
+            start: the period's first second.
+            end: the first second after it.
+            elapsed: how long it ran within the period, where it is split.
+        """
+        seconds = max(min(self.end, end) - max(self.start, start), 0)
+        if elapsed is None:
+            elapsed = max(seconds - self.whole.suspended, 0)
+        return replace(self.whole, elapsed=elapsed, suspended=seconds - elapsed)
+
+
+Sums = dict[str, dict[str, dict[str, int]]]
+"""TRES-seconds by account, user and TRES."""
+
+
+def tally(rows: Iterable[JobRow], sums: Sums) -> None:
     """Add up job rows as they stream by; memory grows with accounts and users, not with jobs.
 
+    Like SLURM's own reports: while a job is suspended, all that it holds counts but its CPUs.
+
     Args:
-        rows: all of the period's rows, of any account.
-        accounts: those that count.
-
-    Returns:
-        TRES-seconds by account, user and TRES; every account asked for is there.
+        rows: rows of any account.
+        sums: what they are added to; only accounts that are in it count.
     """
-    sums: dict[str, dict[str, dict[str, int]]] = {account: {} for account in accounts}
-    for row in _of(rows, sums):
-        held = sums[row.account].setdefault(row.user, {})
-        for name, count in row.tres.items():
-            held[name] = held.get(name, 0) + count * row.elapsed
-    return sums
-
-
-def _of(rows: Iterable[JobRow], accounts: Iterable[str]) -> Iterator[JobRow]:
-    wanted = set(accounts)
-    return (row for row in rows if row.account in wanted and row.elapsed and row.tres)
+    for row in rows:
+        if row.account in sums and row.tres and row.elapsed + row.suspended:
+            held = sums[row.account].setdefault(row.user, {})
+            for name, count in row.tres.items():
+                seconds = row.elapsed + (0 if name == "cpu" else row.suspended)
+                held[name] = held.get(name, 0) + count * seconds

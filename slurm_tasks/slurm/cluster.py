@@ -1,7 +1,7 @@
 """The cluster: reading its state and carrying out changes, one command each."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -9,14 +9,14 @@ from typing import Protocol, TypeVar
 from slurm_tasks.errors import CommandError, ConfigurationError, PermanentError
 from slurm_tasks.model import changes as model
 from slurm_tasks.model.cluster import Cluster
-from slurm_tasks.model.usage import Period, PeriodUsage, UserUsage
+from slurm_tasks.model.usage import JobRow, Period, PeriodUsage, Run, UserUsage, tally
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import Command, Write
 from slurm_tasks.slurm.lock import Writer
 
 T = TypeVar("T")
 NAMES = 1000
-"""Most users in one argument list."""
+"""Most users or jobs in one argument list."""
 
 
 class Runs(Protocol):
@@ -133,10 +133,8 @@ class SlurmCluster:
 
     def unix_users(self, users: Iterable[str]) -> dict[str, str]:
         """Return the home directories of those users whom the head node knows: one command."""
-        asked = sorted(users)
         found: dict[str, str] = {}
-        for start in range(0, len(asked), NAMES):
-            part = tuple(asked[start : start + NAMES])
+        for part in _batches(users):
             found |= self.runner.read(commands.ResolveUsers(self.name, part, self.unix.getent))
         return found
 
@@ -154,17 +152,36 @@ class SlurmCluster:
         self.runner.write(command, (writer.descriptor,))
 
     def usage(self, period: Period, accounts: tuple[str, ...]) -> dict[str, PeriodUsage]:
-        """Measure what the jobs of accounts held in a period: one command for all of them."""
+        """Measure what the jobs of accounts held in a period: one command for all of them.
+
+        Two more if any was suspended and ran across the period's start or end.
+        """
         if not accounts:
             return {}
         command = commands.AccountUsage(self.name, period.start, period.end, accounts)
+        sums, split = self.runner.read(command)
+        if split:
+            tally(self._parts(split, period), sums)
         return {
             account: PeriodUsage(
                 period=period,
                 users=tuple(UserUsage(user=user, tres=held) for user, held in sorted(by.items())),
             )
-            for account, by in self.runner.read(command).items()
+            for account, by in sums.items()
         }
+
+    def _parts(self, runs: list[Run], period: Period) -> Iterator[JobRow]:
+        """Return what of suspended runs lies within a period, though sacct gives one sum of it."""
+        edges = (period.start, period.end)
+        for run, before, until in zip(runs, *(self._ran_by(e, runs) for e in edges), strict=True):
+            yield run.part(*edges, until - before)
+
+    def _ran_by(self, moment: int, runs: list[Run]) -> list[int]:
+        found: dict[tuple[str, int], int] = {}
+        for jobs in _batches({run.job for run in runs}):
+            found |= self.runner.read(commands.RanBy(self.name, moment, jobs))
+        # One that is suspended since before the moment has run for no longer than it has by now.
+        return [min(found.get((run.job, run.start), 0), run.whole.elapsed) for run in runs]
 
     def require(self, accounts: Iterable[str | None], state: Cluster) -> None:
         """Make sure that the accounts which the settings name are there: it is the right cluster.
@@ -179,3 +196,9 @@ class SlurmCluster:
                     f" no account {account!r}; create it (sacctmgr add account {account}) or name"
                     " another"
                 )
+
+
+def _batches(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Sort names into lists that fit on a command line."""
+    ordered = sorted(names)
+    return (tuple(ordered[at : at + NAMES]) for at in range(0, len(ordered), NAMES))

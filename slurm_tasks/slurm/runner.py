@@ -42,6 +42,8 @@ _DENIED = re.compile(
 _DOCKER = re.compile(
     r"error response from daemon|cannot connect to the docker daemon", re.IGNORECASE
 )
+ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "SLURM_TIME_FORMAT": "%s"}
+"""What commands are told: English, and times in UTC, read as dates and printed as seconds."""
 _KEPT_LINES = 20
 _GRACE = 5
 """Seconds between SIGTERM and SIGKILL for a command that does not end in time."""

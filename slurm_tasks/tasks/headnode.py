@@ -14,7 +14,7 @@ from slurm_tasks.errors import TransientError
 from slurm_tasks.model.plan import QosRules, Rules
 from slurm_tasks.slurm import lock
 from slurm_tasks.slurm.cluster import SlurmCluster, Unix
-from slurm_tasks.slurm.runner import Runner
+from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
 from slurm_tasks.sync.cluster import HeadNode
 
 LOCK_MARGIN = 60
@@ -60,8 +60,7 @@ def _unix(slurm: settings.Slurm) -> Unix:
 
 def _runner(slurm: settings.Slurm) -> Runner:
     """Make the runner; commands see this environment and nothing of the worker's."""
-    environment = {"LC_ALL": "C", "TZ": "UTC"}
-    environment |= {"SLURM_CONF": slurm.conf} if slurm.conf else {}
+    environment = ENVIRONMENT | ({"SLURM_CONF": slurm.conf} if slurm.conf else {})
     outside = {"PATH": PATH, "HOME": os.environ.get("HOME", "/")}
     if slurm.deployment == "native":
         return Runner(slurm.bin_dir, slurm.timeout, environment=environment | outside)

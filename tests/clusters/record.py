@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from slurm_tasks.slurm.runner import ENVIRONMENT
 from tests.support.clusters import SUITES, InjectedJob, RealCluster, running_cluster
 
 FOLDER = Path(__file__).resolve().parent.parent / "recordings" / "slurm"
@@ -60,7 +61,7 @@ class Recorder:
         began = time.monotonic()
         done = subprocess.run(
             ["timeout", "--kill-after=1", "45", str(self.cluster.bin_dir / tool), *args],
-            env={**os.environ, "TZ": "UTC", "SLURM_LAB_USER": user},
+            env={**os.environ, **ENVIRONMENT, "SLURM_LAB_USER": user},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
@@ -422,11 +423,12 @@ def usage(rec: Recorder) -> None:
             InjectedJob("a1", "carol", start + 9000, start + 9600, tres, "TIMEOUT", job_id=500),
             InjectedJob("d1", "carol", start, start + 100, tres, suspensions=[(start, start + 40)]),
             InjectedJob("d1", "dave", 0, start + 50, tres, "CANCELLED", submit=start),
+            InjectedJob("a1", "bob", start, start + 9000, tres, suspensions=[(start, start + 40)]),
         ]
     )
-    base = ("sacct", "--allocations", "--allusers", "--duplicates", "--truncate", "--noconvert",
-            "--parsable2", "--clusters=lab")  # fmt: skip
-    columns = "--format=account,user,elapsedraw,alloctres"
+    base = ("sacct", "--allocations", "--allusers", "--duplicates", "--noconvert", "--parsable2",
+            "--clusters=lab")  # fmt: skip
+    columns = "--format=jobidraw,account,user,start,elapsedraw,suspended,alloctres"
     windows = {
         "november": ("2026-11-01T00:00:00", "2026-12-01T00:00:00"),
         "october": ("2026-10-01T00:00:00", "2026-11-01T00:00:00"),
@@ -439,6 +441,9 @@ def usage(rec: Recorder) -> None:
     }
     for name, (since, until) in windows.items():
         rec(f"sacct-{name}", *base, f"--starttime={since}", f"--endtime={until}", columns)
+    since, until = "1970-01-01T00:00:01", "2026-11-01T00:00:00"
+    rec("sacct-ran-by", *base, "--truncate", f"--starttime={since}", f"--endtime={until}",
+        "--jobs=500,1000001,1000004", "--format=jobidraw,start,elapsedraw")  # fmt: skip
     columns = "--format=jobidraw,account,user,state,start,end,suspended,elapsedraw,alloctres"
     rec("sacct-jobs", *base, "--starttime=2026-10-01", "--endtime=2026-12-01", columns)
     rec("sacct-bad-time", *base, "--starttime=yesterday-ish", "--endtime=now", columns)

@@ -24,7 +24,7 @@ from slurm_tasks.model.usage import month
 from slurm_tasks.slurm import lock
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.commands import Command, Write
-from slurm_tasks.slurm.runner import Runner
+from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
 from slurm_tasks.sync.cluster import HeadNode, collect, reconcile
 from tests.support.clusters import InjectedJob, RealCluster
 
@@ -81,7 +81,7 @@ def lab(slurm: RealCluster, tmp_path: Path) -> Iterator[Lab]:
     runner = Runner(
         PurePosixPath(slurm.bin_dir),
         60,
-        environment={"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/sbin:/usr/bin"},
+        environment=ENVIRONMENT | {"PATH": "/usr/sbin:/usr/bin"},
     )
     counting = Counting(runner)
     rules = Rules(Prefixes("hpc_", "hpc_", "hpc_", 34), "waldur", "waldur")

@@ -81,7 +81,7 @@ class FakeSlurm:
             case commands.ShowConfig():
                 answer = {"ClusterName": self.state.name, **self.config}
             case commands.AccountUsage():
-                answer = {name: self.usage.get(name, {}) for name in command.accounts}
+                answer = {name: self.usage.get(name, {}) for name in command.accounts}, []
             case _:
                 raise AssertionError(f"nobody reads {command}")
         return cast("T", answer)

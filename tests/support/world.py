@@ -39,7 +39,7 @@ from slurm_tasks.settings import Waldur as Settings
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.commands import Command, Write
 from slurm_tasks.slurm.lock import writer
-from slurm_tasks.slurm.runner import Runner
+from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
 from slurm_tasks.sync import cluster, components, members, orders, usage
 from slurm_tasks.sync.cluster import HeadNode
 from slurm_tasks.sync.control import Control
@@ -204,7 +204,7 @@ class World:
             project = waldur.add_project(customer, "Genomics")
             control = _control(Client(settings_for(waldur)))
             runner = (SwiftRunner if swift else Runner)(
-                PurePosixPath(slurm.bin_dir), 30, environment={"LC_ALL": "C", "TZ": "UTC"}
+                PurePosixPath(slurm.bin_dir), 30, environment=ENVIRONMENT
             )
             node = HeadNode(
                 cluster=SlurmCluster(runner, slurm.cluster),

@@ -7,7 +7,6 @@ line and check it, so that an empty listing and a failed one are never the same.
 
 from slurm_tasks.slurm.commands.base import Command, Write
 from slurm_tasks.slurm.commands.reads import (
-    AccountUsage,
     ShowAccounts,
     ShowConfig,
     ShowDefaults,
@@ -16,6 +15,7 @@ from slurm_tasks.slurm.commands.reads import (
     ShowTres,
 )
 from slurm_tasks.slurm.commands.unix import FindPath, MakeHome, ResolveUsers
+from slurm_tasks.slurm.commands.usage import AccountUsage, RanBy
 from slurm_tasks.slurm.commands.writes import (
     AddAccount,
     AddUsers,
@@ -37,6 +37,7 @@ __all__ = [
     "FindPath",
     "MakeHome",
     "ModifyAccount",
+    "RanBy",
     "RemoveAccount",
     "RemoveUsers",
     "ResolveUsers",

@@ -3,17 +3,13 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import ClassVar, Literal, cast
 
 from slurm_tasks.errors import ParseError
 from slurm_tasks.model import tres
 from slurm_tasks.model.cluster import Account, Cluster
 from slurm_tasks.model.purge import Purge
-from slurm_tasks.model.usage import JobRow, tally
-from slurm_tasks.slurm.commands.base import SACCTMGR, Command, account_name, rows
-
-_SECONDS = re.compile(r"[0-9]{1,12}")
+from slurm_tasks.slurm.commands.base import SACCTMGR, Command, rows
 
 
 @dataclass(frozen=True)
@@ -200,63 +196,3 @@ class ShowConfig(Command[dict[str, str]]):
         if "ClusterName" not in found:
             raise ParseError("`scontrol show config` names no cluster; set SLURM_CLUSTER_NAME")
         return found
-
-
-@dataclass(frozen=True)
-class AccountUsage(Command[dict[str, dict[str, dict[str, int]]]]):
-    """What the jobs of a period held, by account, user and TRES: every run of every job.
-
-    AllocTRES is what was held (ReqTRES what was asked); `--duplicates` brings the earlier runs
-    of requeued jobs, `--truncate` clips to the window and leaves suspended time out; `--state`
-    is never passed, it would change the window's meaning.
-
-    Attributes:
-        start: first second, seconds since the epoch.
-        end: the first second after the period.
-        accounts: whose jobs.
-    """
-
-    start: int
-    end: int
-    accounts: tuple[str, ...]
-    tool: ClassVar[str] = "sacct"
-    MAX_NAMES: ClassVar[int] = 2000
-    """Above this many names the argument list is too long (E2BIG): ask for all, and pick."""
-    _HEADER: ClassVar[str] = "Account|User|ElapsedRaw|AllocTRES"
-    _FLAGS: ClassVar[tuple[str, ...]] = (
-        "--allocations",
-        "--allusers",
-        "--duplicates",
-        "--truncate",
-        "--noconvert",
-        "--parsable2",
-    )
-
-    def argv(self) -> list[str]:
-        """Ask for the period; times are UTC, as the runner's environment says."""
-        if not 0 <= self.start < self.end:
-            raise ValueError(f"the period from {self.start} to {self.end} is empty")
-        if not self.accounts:
-            raise ValueError("without an account's name the usage would be that of all")
-        window = [f"--starttime={_utc(self.start)}", f"--endtime={_utc(self.end)}"]
-        listed = f"--accounts={','.join(map(account_name, self.accounts))}"
-        whose = [listed] if len(self.accounts) <= self.MAX_NAMES else []
-        columns = "--format=account,user,elapsedraw,alloctres"
-        return [*self._FLAGS, self.cluster_option, *window, *whose, columns]
-
-    def parse(self, lines: Iterable[str]) -> dict[str, dict[str, dict[str, int]]]:
-        """Return TRES-seconds (MB-seconds for memory); memory does not grow with the jobs."""
-        return tally(self._jobs(lines), self.accounts)
-
-    def _jobs(self, lines: Iterable[str]) -> Iterator[JobRow]:
-        wanted = frozenset(self.accounts)
-        for account, user, elapsed, held in rows(lines, self._HEADER, 4):
-            if account not in wanted:
-                continue  # above MAX_NAMES all accounts' jobs are listed
-            if not _SECONDS.fullmatch(elapsed):
-                raise ParseError(f"the elapsed time {elapsed!r} of a job in {account!r}")
-            yield JobRow(account, user, int(elapsed), tres.parse(held))
-
-
-def _utc(epoch: int) -> str:
-    return f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%dT%H:%M:%S}"

@@ -137,10 +137,17 @@ class Lab:
         return {user: account for user, account in rows if user != "root"}
 
     def usage(self, start: str, end: str, *more: str) -> list[list[str]]:
-        """Return account, user, elapsed seconds and AllocTRES of runs in a window."""
+        """Return account, user, elapsed seconds and AllocTRES of runs that touch a window."""
         window = (f"--starttime={start}", f"--endtime={end}")
         columns = "--format=account,user,elapsedraw,alloctres"
-        done = self.run("sacct", *USAGE, "--truncate", *window, *more, columns)
+        done = self.run("sacct", *USAGE, *window, *more, columns)
+        return [line.split("|") for line in done.out.splitlines()[1:]]
+
+    def ran_by(self, moment: str, job: int) -> list[list[str]]:
+        """Return start and elapsed seconds of a job's runs, as they were at a moment."""
+        window = ("--starttime=1970-01-01T00:00:01", f"--endtime={moment}")
+        columns = "--format=start,elapsedraw"
+        done = self.run("sacct", *USAGE, "--truncate", *window, f"--jobs={job}", columns)
         return [line.split("|") for line in done.out.splitlines()[1:]]
 
     def inject(self, jobs: Sequence[InjectedJob]) -> None:

@@ -99,12 +99,12 @@ def test_a_controller_that_is_up_says_so(cluster: Lab) -> None:
 
 def test_usage_without_jobs_is_the_header(cluster: Lab) -> None:
     """An empty answer and a failed one can be told apart."""
-    done = cluster.run(
-        *("sacct", *USAGE, "--truncate", *WINDOW),
-        "--format=account,user,elapsedraw,alloctres",
-    )
+    columns = "jobidraw,account,user,start,elapsedraw,suspended,alloctres"
 
-    assert (done.code, done.out) == (0, "Account|User|ElapsedRaw|AllocTRES\n")
+    done = cluster.run("sacct", *USAGE, *WINDOW, f"--format={columns}")
+
+    assert done.code == 0
+    assert done.out == "JobIDRaw|Account|User|Start|ElapsedRaw|Suspended|AllocTRES\n"
 
 
 def test_the_other_usage_columns_have_headers_too(cluster: Lab) -> None:

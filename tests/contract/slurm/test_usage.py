@@ -34,51 +34,45 @@ def test_a_completed_job_is_its_seconds_and_what_it_held(cluster: Lab) -> None:
     assert cluster.usage(*OCTOBER) == [["p1", "alice", "100", HELD]]
 
 
-def test_a_job_across_the_months_end_counts_in_each_for_its_part(cluster: Lab) -> None:
-    """Half-open windows add up to the whole."""
-    _ready(cluster, _job("2026-09-30T23:59:50", "2026-10-01T00:00:30"))
-
-    assert cluster.usage(*SEPTEMBER) == [["p1", "alice", "10", HELD]]
-    assert cluster.usage(*OCTOBER) == [["p1", "alice", "30", HELD]]
-
-
-def test_without_clipping_it_counts_in_full_in_both(cluster: Lab) -> None:
-    """That is why --truncate is passed."""
+def test_a_job_across_the_months_end_is_listed_whole_in_both(cluster: Lab) -> None:
+    """The service clips it; that is why it asks for the start."""
     _ready(cluster, _job("2026-09-30T23:59:50", "2026-10-01T00:00:30"))
 
     for start, end in (SEPTEMBER, OCTOBER):
         window = (f"--starttime={start}", f"--endtime={end}")
-        done = cluster.run("sacct", *USAGE, *window, "--format=elapsedraw,start,end")
-        assert done.out.splitlines()[1:] == ["40|2026-09-30T23:59:50|2026-10-01T00:00:30"]
-
-
-def test_clipped_times_are_those_of_the_window(cluster: Lab) -> None:
-    """Start and End are clipped like the seconds."""
-    _ready(cluster, _job("2026-09-30T23:59:50", "2026-10-01T00:00:30"))
-
-    window = (f"--starttime={OCTOBER[0]}", f"--endtime={OCTOBER[1]}")
-    done = cluster.run("sacct", *USAGE, "--truncate", *window, "--format=start,end")
-
-    assert done.out.splitlines()[1:] == ["2026-10-01T00:00:00|2026-10-01T00:00:30"]
+        done = cluster.run("sacct", *USAGE, *window, "--format=start,elapsedraw,suspended")
+        assert done.out.splitlines()[1:] == ["2026-09-30T23:59:50|40|00:00:00"]
 
 
 def test_a_job_of_another_month_is_not_listed(cluster: Lab) -> None:
-    """Or adds nothing, where it ends with the month before."""
+    """Neither of the month before, nor of the one after."""
     _ready(
         cluster,
         _job("2026-09-10T00:00:00", "2026-09-10T01:00:00"),
         _job("2026-11-10T00:00:00", "2026-11-10T01:00:00"),
-        _job("2026-09-30T00:00:00", "2026-10-01T00:00:00"),
     )
 
-    assert sum(int(row[2]) for row in cluster.usage(*OCTOBER)) == 0
+    assert cluster.usage(*OCTOBER) == []
 
 
-def test_the_last_second_of_the_month_counts(cluster: Lab) -> None:
+def test_a_job_of_the_months_last_second_is_listed(cluster: Lab) -> None:
     """A window to the first second of the next month loses none."""
     _ready(cluster, _job("2026-10-31T23:59:59", "2026-11-01T00:00:01"))
 
-    assert cluster.usage(*OCTOBER) == [["p1", "alice", "1", HELD]]
+    assert cluster.usage(*OCTOBER) == [["p1", "alice", "2", HELD]]
+
+
+def test_clipped_seconds_are_those_by_the_moment(cluster: Lab) -> None:
+    """From the start on, which is not clipped; a job that began later isn't there."""
+    _ready(
+        cluster,
+        _job("2026-09-30T23:59:50", "2026-10-01T00:00:30", number=7),
+        _job("2026-10-05T00:00:00", "2026-10-06T00:00:00", number=8),
+    )
+
+    assert cluster.ran_by(OCTOBER[0], 7) == [["2026-09-30T23:59:50", "10"]]
+    assert cluster.ran_by(OCTOBER[1], 7) == [["2026-09-30T23:59:50", "40"]]
+    assert cluster.ran_by(OCTOBER[0], 8) == []
 
 
 def test_a_job_cancelled_while_pending_held_nothing(cluster: Lab) -> None:
@@ -101,14 +95,31 @@ def test_every_run_of_a_requeued_job_is_listed(cluster: Lab) -> None:
     assert [row[2] for row in cluster.usage(*OCTOBER)] == ["60", "30"]
 
 
-def test_suspended_seconds_do_not_count(cluster: Lab) -> None:
+def test_suspended_seconds_are_told_apart(cluster: Lab) -> None:
     """They are inside the job's span, and not in ElapsedRaw."""
     start = _at("2026-10-05T10:00:00")
-    spell = ((start + 60, start + 80),)
-    job = InjectedJob("p1", "alice", start, start + 100, HELD, suspensions=spell)
+    spell = ((start + 80, start + 100),)
+    job = InjectedJob("p1", "alice", start, start + 100, HELD, suspensions=spell, job_id=7)
     _ready(cluster, job)
 
-    assert cluster.usage(*OCTOBER) == [["p1", "alice", "80", HELD]]
+    window = (f"--starttime={OCTOBER[0]}", f"--endtime={OCTOBER[1]}")
+    done = cluster.run("sacct", *USAGE, *window, "--format=elapsedraw,suspended")
+
+    assert done.out.splitlines()[1:] == ["80|00:00:20"]
+    assert cluster.ran_by("2026-10-05T10:01:30", 7) == [["2026-10-05T10:00:00", "80"]]
+
+
+def test_suspended_days_stand_before_the_hours(cluster: Lab) -> None:
+    """`[days-]hours:minutes:seconds`."""
+    start = _at("2026-10-05T00:00:00")
+    end = _at("2026-10-08T04:05:06")
+    spell = ((start + 3600, end),)
+    _ready(cluster, InjectedJob("p1", "alice", start, end, HELD, suspensions=spell))
+
+    window = (f"--starttime={OCTOBER[0]}", f"--endtime={OCTOBER[1]}")
+    done = cluster.run("sacct", *USAGE, *window, "--format=elapsedraw,suspended")
+
+    assert done.out.splitlines()[1:] == ["3600|3-03:05:06"]
 
 
 def test_failed_and_timed_out_jobs_count_like_completed_ones(cluster: Lab) -> None:
@@ -178,7 +189,7 @@ def test_a_cancelled_job_counts_what_it_ran(cluster: Lab) -> None:
     cluster.run("scancel", "--clusters=lab", "--account=p1")
 
     def states() -> list[str]:
-        done = cluster.run("sacct", *USAGE, "--truncate", *window, "--format=state,alloctres")
+        done = cluster.run("sacct", *USAGE, *window, "--format=state,alloctres")
         return done.out.splitlines()[1:]
 
     cluster.until(lambda: states() == ["CANCELLED by 0|billing=1,cpu=1,mem=1000M,node=1"])

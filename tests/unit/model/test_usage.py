@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from slurm_tasks.model import usage
-from slurm_tasks.model.usage import JobRow, Period, PeriodUsage, UserUsage
+from slurm_tasks.model.usage import JobRow, Period, PeriodUsage, Run, Sums, UserUsage
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -121,6 +121,13 @@ def test_a_period_that_is_not_a_month_long_is_refused(length: int) -> None:
         Period(month="2026-04", start=0, end=length)
 
 
+def tally(rows: Iterable[JobRow], *accounts: str) -> Sums:
+    """Add up rows of accounts."""
+    sums: Sums = {account: {} for account in accounts}
+    usage.tally(rows, sums)
+    return sums
+
+
 def test_usage_is_what_was_held_times_how_long() -> None:
     """Each user's jobs add up to TRES-seconds, in the account that they ran in."""
     rows = [
@@ -130,9 +137,21 @@ def test_usage_is_what_was_held_times_how_long() -> None:
         JobRow("a2", "alice", 100, {"cpu": 1}),
     ]
 
-    assert usage.tally(rows, ["a1", "a2"]) == {
+    assert tally(rows, "a1", "a2") == {
         "a1": {"alice": {"cpu": 50, "mem": 10000}, "bob": {"gres/gpu": 2}},
         "a2": {"alice": {"cpu": 100}},
+    }
+
+
+def test_a_suspended_job_holds_all_but_its_cpus() -> None:
+    """Sreport counts it so; a job that is suspended all the time, too."""
+    rows = [
+        JobRow("a1", "alice", 10, {"cpu": 4, "mem": 1000, "gres/gpu": 1}, suspended=5),
+        JobRow("a1", "bob", 0, {"cpu": 4, "node": 1}, suspended=5),
+    ]
+
+    assert tally(rows, "a1") == {
+        "a1": {"alice": {"cpu": 40, "mem": 15000, "gres/gpu": 15}, "bob": {"cpu": 0, "node": 5}}
     }
 
 
@@ -144,12 +163,7 @@ def test_jobs_that_never_ran_and_other_accounts_count_nothing() -> None:
         JobRow("other", "carol", 9, {"cpu": 4}),
     ]
 
-    assert usage.tally(rows, ["a1"]) == {"a1": {}}
-
-
-def test_every_account_that_was_asked_for_is_there() -> None:
-    """An account without jobs used nothing, which is known and not missing."""
-    assert usage.tally([], ["a1", "a2"]) == {"a1": {}, "a2": {}}
+    assert tally(rows, "a1") == {"a1": {}}
 
 
 def test_rows_are_taken_as_they_come() -> None:
@@ -162,7 +176,44 @@ def test_rows_are_taken_as_they_come() -> None:
             yield alive[-1]
             alive.clear()
 
-    assert usage.tally(rows(), ["a1"]) == {"a1": {"alice": {"cpu": 1000}}}
+    assert tally(rows(), "a1") == {"a1": {"alice": {"cpu": 1000}}}
+
+
+@pytest.mark.parametrize(
+    ("start", "elapsed", "suspended", "expected"),
+    [
+        (100, 50, 0, (50, 0)),
+        (50, 100, 0, (50, 0)),
+        (150, 100, 0, (50, 0)),
+        (50, 1000, 0, (100, 0)),
+        (100, 60, 40, (60, 40)),
+        (100, 0, 40, (0, 40)),
+        (90, 10, 0, (0, 0)),
+        (200, 10, 5, (0, 0)),
+        (10, 50, 20, (0, 0)),
+    ],
+)
+def test_what_lies_in_the_period_counts(
+    start: int, elapsed: int, suspended: int, expected: tuple[int, int]
+) -> None:
+    """A run within 100 to 200, across its start, its end or both, and before or after it."""
+    run = Run("1", start, JobRow("a1", "alice", elapsed, {"cpu": 1}, suspended))
+
+    part = run.part(100, 200)
+
+    assert not run.is_split(100, 200)
+    assert (part.elapsed, part.suspended) == expected
+
+
+@pytest.mark.parametrize("start", [50, 150])
+def test_suspended_runs_across_an_edge_are_split(start: int) -> None:
+    """What of it was in the period is told from outside; the rest of the span is suspension."""
+    run = Run("1", start, JobRow("a1", "alice", 80, {"cpu": 1}, 20))
+
+    part = run.part(100, 200, elapsed=42)
+
+    assert run.is_split(100, 200)
+    assert (part.elapsed, part.suspended) == (42, 8)
 
 
 def test_the_total_is_the_sum_over_users() -> None:

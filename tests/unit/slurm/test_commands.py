@@ -17,6 +17,7 @@ from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import (
     AccountUsage,
     Command,
+    RanBy,
     ShowAccounts,
     ShowConfig,
     ShowDefaults,
@@ -213,33 +214,6 @@ def test_reads_ask_for_named_columns_with_a_header(command: Command[object], exp
     assert not isinstance(command, Write)
 
 
-def test_usage_is_asked_for_in_utc_and_half_open() -> None:
-    """From the first second of the month to the first second of the next, every run."""
-    argv = AccountUsage("lab", APRIL, MAY, ("a1", "a2")).argv()
-
-    assert "--starttime=2026-04-01T00:00:00" in argv
-    assert "--endtime=2026-05-01T00:00:00" in argv
-    assert "--accounts=a1,a2" in argv
-    assert "--clusters=lab" in argv
-    assert {"--allocations", "--allusers", "--duplicates", "--truncate", "--noconvert"} <= set(argv)
-    assert not any(word.startswith("--state") for word in argv)
-
-
-def test_above_2000_names_usage_is_asked_for_without_them() -> None:
-    """A longer list would be E2BIG; the accounts are picked from the output instead."""
-    many = tuple(f"a{number}" for number in range(2001))
-
-    assert any(word.startswith("--accounts") for word in AccountUsage("c", 0, 1, many[1:]).argv())
-    assert not any(word.startswith("--accounts") for word in AccountUsage("c", 0, 1, many).argv())
-
-
-@pytest.mark.parametrize(("start", "end"), [(MAY, APRIL), (APRIL, APRIL), (-1, APRIL)])
-def test_a_period_without_length_is_refused(start: int, end: int) -> None:
-    """Such a window means something else to sacct."""
-    with pytest.raises(ValueError, match="is empty"):
-        AccountUsage("lab", start, end, ("a1",)).argv()
-
-
 BAD_ACCOUNTS = ("", "root", "-x", "a,b", "a[1-3]", "a b", "x=y", "A", "a\n", "a" * 42)
 BAD_USERS = ("", "root", "-x", "a,b", "a b", "x=y", "Alice", "a\n", "1000")
 BAD_VALUES = ("", "a\nb", 'say "x"', "it's", "a,b", "x=y", "a|b", "a\\b", "\x7f")
@@ -417,7 +391,7 @@ def test_a_listing_without_its_header_is_an_error(lines: list[str]) -> None:
         (ShowTres("lab"), ["Type|ID", "cpu|1"]),
         (
             AccountUsage("lab", APRIL, MAY, ("a1",)),
-            ["Account|User|Elapsed|ReqTRES", "a1|u|5|cpu=1"],
+            ["JobIDRaw|Account|User|Start|Elapsed|Suspended|ReqTRES", "1|a1|u|5|5|00:00:00|cpu=1"],
         ),
     ],
 )
@@ -474,46 +448,18 @@ def test_a_configuration_without_a_cluster_is_an_error() -> None:
         ShowConfig().parse(["slurm_load_ctl_conf error\n"])
 
 
-def test_usage_counts_every_run_of_the_accounts_asked_for() -> None:
-    """Rows as sacct printed them: running, requeued, pending and another account's."""
-    lines = [
-        "Account|User|ElapsedRaw|AllocTRES\n",
-        "a1|alice|5|billing=2,cpu=2,mem=2000M,node=1\n",
-        "a1|alice|5|billing=1,cpu=1,mem=1000M,node=1\n",
-        "a1|bob|0|\n",
-        "a3|carol|50|billing=5,cpu=1,gres/gpu=1,mem=1000M,node=1\n",
-    ]
-
-    assert AccountUsage("lab", APRIL, MAY, ("a1",)).parse(lines) == {
-        "a1": {"alice": {"billing": 15, "cpu": 15, "mem": 15000, "node": 10}}
-    }
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        "a1|alice|00:00:05|cpu=1",
-        "a1|alice||cpu=1",
-        "a1|alice|²|cpu=1",
-        "a1|alice|5|cpu=x",
-        "a1|alice",
-    ],
-)
-def test_usage_that_is_not_understood_is_an_error(row: str) -> None:
-    """A job's row that can't be read is never a job that used nothing."""
-    with pytest.raises(ParseError):
-        AccountUsage("lab", APRIL, MAY, ("a1",)).parse(["Account|User|ElapsedRaw|AllocTRES", row])
-
-
 READS: list[Command[object]] = [
     ShowAccounts("lab"),
     ShowDefaults("lab"),
     ShowTres("lab"),
     ShowConfig(),
     AccountUsage("lab", APRIL, MAY, ("a1",)),
+    RanBy("lab", APRIL, ("1",)),
 ]
-cells = st.sampled_from(["lab", "root", "a1", "", "cpu=4", "5", "٣", "²", "9" * 5000, "mem=1.5G"])
-columns = st.sampled_from([1, 2, 4, 7, 8])
+cells = st.sampled_from(
+    ["lab", "root", "a1", "", "cpu=4", "5", "٣", "²", "9" * 5000, "mem=1.5G", "01:00:00"]
+)
+columns = st.sampled_from([1, 2, 3, 7, 8])
 rows = columns.flatmap(lambda count: st.lists(cells, min_size=count, max_size=count)).map("|".join)
 
 

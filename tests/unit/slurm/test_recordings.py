@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from slurm_tasks.errors import CommandError, JobsActiveError
 from slurm_tasks.model import changes
 from slurm_tasks.model.cluster import Account
+from slurm_tasks.model.usage import month
 from slurm_tasks.slurm.commands import (
     AccountUsage,
     AddUsers,
     Command,
+    RanBy,
     RemoveUsers,
     ShowAccounts,
     ShowConfig,
@@ -24,6 +26,8 @@ from slurm_tasks.slurm.commands import (
 )
 from slurm_tasks.slurm.runner import Runner
 
+UTC = ZoneInfo("UTC")
+OCTOBER, NOVEMBER = ((p.start, p.end) for p in (month(t, UTC) for t in ("2026-10", "2026-11")))
 FOLDER = Path(__file__).parents[2] / "recordings" / "slurm"
 AGAIN = AddUsers("lab", changes.AddUsers(("alice",), "a1"))
 REMOVAL = RemoveUsers("lab", changes.RemoveUsers(("alice",), "a1"))
@@ -99,18 +103,41 @@ def test_the_listing_of_tres_is_understood(path: Path) -> None:
     assert {"cpu", "mem", "gres/gpu"} <= ShowTres("lab").parse(lines(path))
 
 
-def _listings() -> list[Path]:
-    wanted = '--format=account,user,elapsedraw,alloctres"]'
-    found = sorted(FOLDER.glob("*/*.txt"))
-    return [path for path in found if wanted in path.open(errors="replace").readline()]
+@recorded("sacct-november")
+def test_the_listing_of_jobs_is_understood(path: Path) -> None:
+    """A requeued job's runs, one from the month before, and a suspended one that is split."""
+    sums, split = AccountUsage("lab", *NOVEMBER, ("a1", "d1")).parse(lines(path))
+
+    assert {user: held["gres/gpu"] for user, held in sums["a1"].items()} == {
+        "bob": 2 * 3600,
+        "carol": 2 * (1800 + 600),
+    }
+    assert [(run.job, run.whole.suspended) for run in split] == [("1000004", 40)]
 
 
-@pytest.mark.parametrize("path", _listings(), ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_listing_of_jobs_is_understood(path: Path) -> None:
-    """Whatever the window, each row that sacct printed can be read."""
-    with contextlib.suppress(AssertionError):  # a window that sacct refused
-        used = AccountUsage("lab", 0, 1, ("a1", "a2")).parse(lines(path))
-        assert set(used) == {"a1", "a2"}
+@recorded("sacct-october")
+def test_jobs_that_never_started_or_were_suspended_are_understood(path: Path) -> None:
+    """The one holds nothing, the other all but its CPUs."""
+    sums, _ = AccountUsage("lab", *OCTOBER, ("d1",)).parse(lines(path))
+
+    held = sums["d1"]["carol"]
+    assert (set(sums["d1"]), held["cpu"], held["gres/gpu"]) == ({"carol"}, 4 * 60, 2 * 100)
+
+
+@recorded("sacct-empty", "sacct-future")
+def test_a_listing_without_jobs_is_understood(path: Path) -> None:
+    """No job is no usage."""
+    assert AccountUsage("lab", *OCTOBER, ("a1",)).parse(lines(path)) == ({"a1": {}}, [])
+
+
+@recorded("sacct-ran-by")
+def test_what_had_run_by_a_moment_is_understood(path: Path) -> None:
+    """Clipped at the moment, without what was suspended; later runs aren't there."""
+    start = OCTOBER[1] - 3600
+
+    ran = RanBy("lab", OCTOBER[1], ("1000001", "1000004")).parse(lines(path))
+
+    assert ran == {("1000001", start): 3600, ("1000004", start): 3560}
 
 
 @recorded("remove-users-running-job", "remove-account-running-jobs")

@@ -29,9 +29,10 @@ _OPTIONS = {
     "--starttime=": "start",
     "--endtime=": "end",
     "--accounts=": "accounts",
+    "--jobs=": "jobs",
     "--format=": "format",
 }
-_NEEDED = set(_OPTIONS.values()) - {"truncate", "noheader", "accounts"}
+_NEEDED = set(_OPTIONS.values()) - {"truncate", "noheader", "accounts", "jobs"}
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d))?)?")
 
 
@@ -84,14 +85,26 @@ class _Run:
             self.ended = None
 
     def elapsed(self) -> str:
-        """Count the seconds that it ran, within the window; it is suspended at its end."""
+        """Count the seconds that it ran, within the window."""
+        return str(self._seconds()[0])
+
+    def spell(self) -> str:
+        """Tell how long it was suspended within the window, as hours and days."""
+        days, seconds = divmod(self._seconds()[1], 86400)
+        clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return f"{days}-{clock}" if days else clock
+
+    def _seconds(self) -> tuple[int, int]:
+        """Count the seconds that it ran, and those for which it was suspended, at its end."""
         if self.began is None:
-            return "0"
-        first = self.began
-        last = int(self.now if self.ended is None else self.ended) - self.suspended
+            return 0, 0
+        first, last = int(self.began), int(self.now if self.ended is None else self.ended)
+        resting = max(last - self.suspended, first)
         if self.clip:
-            first, last = max(first, self.clip[0]), min(last, self.clip[1])
-        return str(max(last - first, 0))
+            first, resting, last = (
+                min(max(moment, self.clip[0]), self.clip[1]) for moment in (first, resting, last)
+            )
+        return resting - first, last - resting
 
     def start(self) -> str:
         """Tell when it started; clipped, what never started does so at its end."""
@@ -121,6 +134,7 @@ _CELLS: dict[str, tuple[str, Callable[[_Run], str]]] = {
     "account": ("Account", lambda run: str(run.account)),
     "user": ("User", lambda run: str(run.user)),
     "elapsedraw": ("ElapsedRaw", _Run.elapsed),
+    "suspended": ("Suspended", _Run.spell),
     "alloctres": ("AllocTRES", lambda run: _held(run.allocated)),
     "reqtres": ("ReqTRES", lambda run: _held(run.requested)),
     "jobid": ("JobID", lambda run: str(run.job)),
@@ -135,13 +149,14 @@ _COLUMNS = {name: title for name, (title, _) in _CELLS.items()}
 
 def _runs(cluster: Cluster, window: tuple[int, int], given: dict[str, str]) -> Iterator[_Run]:
     accounts = set(names(given["accounts"])) if "accounts" in given else None
+    jobs = set(given["jobs"].split(",")) if "jobs" in given else None
     clip = window if "truncate" in given else None
     query = """
         SELECT id, account, user, submit, start, end, state, suspended, requested, allocated
         FROM job WHERE submit <= ? AND (state IN ('PENDING', 'RUNNING') OR end >= ?)
         ORDER BY id, run"""
     for row in cluster.db.execute(query, (window[1], window[0])):
-        if accounts is None or row[1] in accounts:
+        if (accounts is None or row[1] in accounts) and (jobs is None or str(row[0]) in jobs):
             yield _Run(row, clip, int(cluster.now))
 
 
