@@ -134,7 +134,8 @@ class RealCluster:
     ) -> str:
         """Submit a job that sleeps, as ``user``, and return its id.
 
-        ``options`` are sbatch's own: ``time=1, begin="now+1hour"``.
+        ``options`` are sbatch's own: ``time=1, begin="now+1hour", exclusive=True``; ``wrap`` is
+        run instead of the sleep.
         """
         argv = ["--parsable", "--chdir=/tmp", "--output=/dev/null", f"--account={account}"]
         argv += ["--ntasks=1", f"--cpus-per-task={cpus}"]
@@ -142,8 +143,11 @@ class RealCluster:
             argv.append(f"--gres=gpu:{gpus}")
         if mem_mb is not None:
             argv.append(f"--mem={mem_mb}M")
-        argv += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        done = self.run("sbatch", *argv, f"--wrap=exec sleep {seconds}", user=user)
+        options.setdefault("wrap", f"exec sleep {seconds}")
+        for name, value in options.items():
+            option = f"--{name.replace('_', '-')}"
+            argv.append(option if value is True else f"{option}={value}")
+        done = self.run("sbatch", *argv, user=user)
         return done.stdout.strip().split(";")[0]
 
     def state_of(self, job: str) -> str:
@@ -181,6 +185,36 @@ class RealCluster:
             lambda: not self._queued(f"--account={account}") and not self.sql(unfinished),
             timeout,
             lambda: f"the end of {account}'s jobs",
+        )
+
+    def requeue(self, job: str) -> None:
+        """Requeue a running job and wait until it runs again."""
+        self.run("scontrol", "requeue", job)
+        wait_until(
+            lambda: self._queued(f"--jobs={job}", "--format=%r") == ["BeginTime"],
+            30,
+            lambda: f"job {job} to be in the queue again",
+        )
+        # It would wait for two minutes; but in the second of its end slurmd refuses it.
+        self.run("scontrol", "update", f"jobid={job}", "StartTime=now+1")
+        self.wait_for_state(job, "RUNNING")
+
+    def move_jobs_back(self, days: int) -> None:
+        """Move the records of all jobs to earlier days, as if they had run then."""
+        back = days * 86400
+        times = {
+            "job": ("time_submit", "time_eligible", "time_start", "time_end", "time_suspended"),
+            "step": ("time_start", "time_end"),
+            "suspend": ("time_start", "time_end"),
+        }
+        # 0 is not yet, and time_suspended is only a moment while a job is suspended.
+        moved = "{0}=IF({0}>{1}, {0}-{1}, {0})"
+        self.sql(
+            ";".join(
+                f"UPDATE {CLUSTER}_{table}_table SET "
+                + ",".join(moved.format(column, back) for column in columns)
+                for table, columns in times.items()
+            )
         )
 
     def inject_jobs(self, jobs: Sequence[InjectedJob]) -> list[int]:
