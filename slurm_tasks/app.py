@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from billiard.process import current_process
 from celery import Celery, signals
 
 from slurm_tasks import settings
@@ -14,6 +15,7 @@ CONFIGURATION_EXIT = 2
 
 app = Celery("slurm_tasks", include=["slurm_tasks.tasks"])
 app.set_default()
+app.steps["consumer"].add("slurm_tasks.liveness:WorkerStep")
 
 
 def _defaults() -> dict[str, Any]:
@@ -111,6 +113,15 @@ def _sentry(**_: object) -> None:
 
     urls = (str(app.conf.broker_url), str(app.conf.result_backend))
     sentry.start(settings.load(settings.Service), settings_view.secrets(*urls))
+
+
+@signals.beat_init.connect
+def _start_heartbeat(sender: Any, **_: object) -> None:  # noqa: ANN401 - Celery's service
+    """Give beat its heartbeat; where it is a part of a worker, the file is the worker's."""
+    if current_process().name == "MainProcess":
+        from slurm_tasks import liveness
+
+        sender.scheduler.heartbeat = liveness.heartbeat()
 
 
 @signals.task_prerun.connect

@@ -49,6 +49,7 @@ def from_settings(service: Service) -> dict[str, Any]:
         "broker_url": broker,
         "broker_transport_options": transport,
         "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # by default a worker ends after 50 minutes without
         "result_backend": results,
         "result_backend_transport_options": transport,
         "result_expires": RESULTS_EXPIRE,
@@ -74,6 +75,7 @@ def from_settings(service: Service) -> dict[str, Any]:
         "task_send_sent_event": True,
         "worker_hijack_root_logger": False,
         "beat_schedule": schedule(service),
+        "beat_scheduler": "slurm_tasks.liveness:Scheduler",
         "timezone": "UTC",
         "enable_utc": True,
     }

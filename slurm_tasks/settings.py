@@ -195,6 +195,12 @@ class Service(Group):
         description="Address that the metrics are served at; they need no authentication.",
     )
 
+    heartbeat_file: Path | None = Field(
+        default=None,
+        alias="HEARTBEAT_FILE",
+        description="A file that this worker or beat renews every 5 seconds; one for each process.",
+    )
+
     @model_validator(mode="after")
     def _two_queues(self) -> "Service":
         if self.waldur_queue == self.headnode_queue:

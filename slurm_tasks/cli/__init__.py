@@ -5,6 +5,7 @@ import click
 from slurm_tasks.cli.check import check
 from slurm_tasks.cli.components import components
 from slurm_tasks.cli.demo import demo
+from slurm_tasks.cli.health import health
 from slurm_tasks.cli.members import members
 from slurm_tasks.cli.orders import orders
 from slurm_tasks.cli.plan import apply, plan
@@ -23,5 +24,5 @@ def main() -> None:
     """
 
 
-for command in (check, orders, plan, apply, usage, members, components, settings, demo):
+for command in (check, health, orders, plan, apply, usage, members, components, settings, demo):
     main.add_command(command)

@@ -15,8 +15,9 @@ _MARKS = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "failed": ("FAIL
 
 
 @click.command()
+@click.option("--workers", is_flag=True, help="Only the broker and who consumes its queues.")
 @common.through_queue
-def check(local: bool, timeout: int, as_json: bool) -> None:
+def check(workers: bool, local: bool, timeout: int, as_json: bool) -> None:
     """Check settings, broker, workers, Waldur, offering, SLURM, accounts, limits and TRES.
 
     Reads only. SLURM is looked at by the head node's worker, or with --local from here. Exits
@@ -25,7 +26,7 @@ def check(local: bool, timeout: int, as_json: bool) -> None:
     from slurm_tasks.model.findings import Verdict
 
     found = []
-    for finding in _findings(local, timeout):
+    for finding in _workers() if workers else _findings(local, timeout):
         found.append(finding)
         if not as_json:
             mark, colour = _MARKS[finding.verdict]
@@ -35,6 +36,12 @@ def check(local: bool, timeout: int, as_json: bool) -> None:
         common.print_json([finding.model_dump(mode="json") for finding in found])
     failures = [finding for finding in found if finding.verdict is Verdict.FAILED]
     common.end(common.FAILED if failures else 0)
+
+
+def _workers() -> Iterator["Finding"]:
+    """Look at nothing that needs a token: for whoever watches the service."""
+    common.quiet_logs()
+    yield from _broker()
 
 
 def _findings(local: bool, timeout: int) -> Iterator["Finding"]:

@@ -12,6 +12,7 @@ import pytest
 
 from slurm_tasks.demo.slurm import SlurmSimulator
 from slurm_tasks.demo.stack import wait_until
+from slurm_tasks.heartbeat import Heartbeat
 from tests.support import service
 from tests.support.service import PATIENCE, Service
 
@@ -144,6 +145,15 @@ def test_check_names_a_queue_without_a_worker(run: Service) -> None:
     assert "celery -A slurm_tasks worker -Q elsewhere" in done.stdout
 
 
+def test_workers_are_checked_without_a_token(run: Service) -> None:
+    """Whoever only watches needs the broker and nothing else."""
+    environment = {"CELERY_BROKER_URL": run.environment["CELERY_BROKER_URL"]}
+    done = shell(environment, "check", "--workers", "--json")
+    assert done.returncode == 0, done.stderr
+    found = [(row["what"], row["verdict"]) for row in json.loads(done.stdout)]
+    assert found == [("broker", "ok"), ("workers", "ok"), ("workers", "ok")]
+
+
 def test_celery_can_call_tasks_as_well(run: Service) -> None:
     """`celery call` works without our shell."""
     done = subprocess.run(
@@ -220,15 +230,27 @@ def test_mistyped_input_is_explained() -> None:
     assert shell({}, "orderss").returncode == 2
 
 
-def test_help_is_instant() -> None:
-    """`--help` takes under 0.4 s of processor time (median of 10)."""
+def processor_time(*argv: str) -> float:
+    """Return the seconds of processor time that a command takes (median of 10)."""
     times = []
     for _ in range(10):
         before = getrusage(RUSAGE_CHILDREN)
-        assert shell({}, "--help").returncode == 0
+        assert shell({}, *argv).returncode == 0
         after = getrusage(RUSAGE_CHILDREN)
         times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert statistics.median(times) < 0.4
+    return statistics.median(times)
+
+
+def test_help_is_instant() -> None:
+    """`--help` takes under 0.4 s of processor time."""
+    assert processor_time("--help") < 0.4
+
+
+def test_health_is_instant(tmp_path: Path) -> None:
+    """A probe that runs every few seconds takes under 0.3 s of processor time."""
+    file = tmp_path / "worker"
+    Heartbeat(file).beat()
+    assert processor_time("health", "--ready", f"--file={file}") < 0.3
 
 
 def test_the_head_nodes_tasks_load_no_waldur() -> None:

@@ -1,0 +1,58 @@
+"""How workers and beat keep their heartbeat: from the very loops that must not stand still."""
+
+from typing import Any
+
+from celery import bootsteps
+from celery.beat import PersistentScheduler
+
+from slurm_tasks import settings
+from slurm_tasks.app import stop
+from slurm_tasks.errors import ConfigurationError
+from slurm_tasks.heartbeat import INTERVAL, Heartbeat
+
+
+def heartbeat() -> Heartbeat:
+    """Start this process's heartbeat, if the settings name a file for it."""
+    path = settings.load(settings.Service).heartbeat_file
+    try:
+        return Heartbeat(path)
+    except OSError as error:
+        stop(ConfigurationError(f"HEARTBEAT_FILE: {path} can't be written ({error.strerror})"))
+
+
+class WorkerStep(bootsteps.StartStopStep):
+    """A worker's heartbeat: a timer of its event loop, while that is connected."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: object) -> None:  # noqa: ANN401 - Celery's
+        super().__init__(consumer, **options)
+        self._heartbeat = heartbeat()
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:  # noqa: ANN401 - Celery's consumer
+        """Beat with the loop, which is about to begin."""
+        self._heartbeat.beat()
+        self._timer = consumer.timer.call_repeatedly(INTERVAL, self._heartbeat.beat)
+
+    def stop(self, consumer: Any) -> None:  # noqa: ANN401, ARG002 - Celery's consumer
+        """The loop has ended: the broker went away, or the worker ends."""
+        if self._timer:
+            self._timer.cancel()
+        self._heartbeat.rest()
+
+
+class Scheduler(PersistentScheduler):
+    """Beat's scheduler, with a heartbeat in each round.
+
+    Attributes:
+        heartbeat: none until beat begins, and none where beat is a part of a worker.
+    """
+
+    heartbeat = Heartbeat(None)
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:  # noqa: ANN401 - as Celery declares it
+        """Start what is due, and say when to come back."""
+        interval: float = super().tick(*args, **kwargs)
+        self.heartbeat.beat()
+        return min(interval, INTERVAL)
