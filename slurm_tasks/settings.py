@@ -455,7 +455,51 @@ class Slurm(Group):
         return None if chosen == "allocation" else chosen
 
 
-GROUPS: tuple[type[Group], ...] = (Service, Waldur, Slurm)
+class Flower(Group):
+    """The dashboard: read by `slurm-tasks flower`."""
+
+    title: ClassVar[str] = "Flower"
+
+    basic_auth: SecretStr | None = Field(
+        default=None,
+        alias="FLOWER_BASIC_AUTH",
+        description="Who may look: `user:password`, several separated by commas.",
+    )
+    basic_auth_file: Path | None = Field(
+        default=None,
+        alias="FLOWER_BASIC_AUTH_FILE",
+        description="A file with the same, one on each line.",
+    )
+    address: str = Field(
+        default="127.0.0.1", alias="FLOWER_ADDRESS", description="Address that it listens at."
+    )
+    port: int = Field(
+        default=5555, ge=1, le=65535, alias="FLOWER_PORT", description="Port that it listens at."
+    )
+
+    def credentials(self) -> str:
+        """Return who may look, as Flower wants it; empty: nobody is named.
+
+        Raises:
+            ConfigurationError: the file can't be read, or a line is none.
+        """
+        lines = self.basic_auth.get_secret_value().split(",") if self.basic_auth else []
+        try:
+            if self.basic_auth_file:
+                lines += self.basic_auth_file.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise ConfigurationError(
+                f"FLOWER_BASIC_AUTH_FILE: {self.basic_auth_file} can't be read ({error.strerror})"
+            ) from error
+        named = [line.strip() for line in lines if line.strip()]
+        if not all(user and password for user, _, password in (n.partition(":") for n in named)):
+            raise ConfigurationError(
+                "FLOWER_BASIC_AUTH, FLOWER_BASIC_AUTH_FILE: write each as user:password"
+            )
+        return ",".join(named)
+
+
+GROUPS: tuple[type[Group], ...] = (Service, Waldur, Slurm, Flower)
 G = TypeVar("G", bound=Group)
 
 

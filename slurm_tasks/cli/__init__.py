@@ -5,6 +5,7 @@ import click
 from slurm_tasks.cli.check import check
 from slurm_tasks.cli.components import components
 from slurm_tasks.cli.demo import demo
+from slurm_tasks.cli.flower import flower
 from slurm_tasks.cli.health import health
 from slurm_tasks.cli.members import members
 from slurm_tasks.cli.orders import orders
@@ -20,9 +21,10 @@ def main() -> None:
     """Keep a SLURM cluster and a Waldur marketplace offering in step.
 
     Commands go through the queue to the workers and wait for what becomes of them; with --local
-    they run in this process. Workers, beat and Flower are Celery's: `celery -A slurm_tasks …`.
+    they run in this process. Workers and beat are Celery's: `celery -A slurm_tasks …`.
     """
 
 
-for command in (check, health, orders, plan, apply, usage, members, components, settings, demo):
+COMMANDS = (check, health, orders, plan, apply, usage, members, components, settings, flower, demo)
+for command in COMMANDS:
     main.add_command(command)

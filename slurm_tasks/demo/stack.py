@@ -134,9 +134,8 @@ class Stack:
 
     def start_flower(self, port: int, credentials: str) -> None:
         """Start the dashboard on loopback."""
-        where = ("--address=127.0.0.1", f"--port={port}")
-        environment = {"FLOWER_BASIC_AUTH": credentials}
-        self.start("flower", "-m", "celery", "-A", "slurm_tasks", "flower", *where, **environment)
+        settings = {"FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": credentials}
+        self.start("flower", "-m", "slurm_tasks", "flower", **settings)
 
     def start(self, name: str, *argv: str, **environment: str) -> None:
         """Start a Python process in a session of its own."""

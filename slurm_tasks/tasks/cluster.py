@@ -78,9 +78,9 @@ def collect(self: Task, request: CollectRequest, dry_run: bool = False) -> list[
     """
     ids = []
     for measurement in flow.collect(request, headnode()):
-        sent = self.app.send_task(
-            USAGE_PUSH,
-            kwargs={"measurement": measurement.dump(), "dry_run": dry_run},
+        sent = self.app.tasks[USAGE_PUSH].apply_async(
+            (measurement.dump(),),
+            {"dry_run": dry_run},
             expires=runtime.lifetime(load(Service).usage_interval),
         )
         ids.append(sent.id)

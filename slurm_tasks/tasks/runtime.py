@@ -1,19 +1,35 @@
 """What tasks have in common: how they are declared, retried, handed over, and when they expire."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
+
+from celery import Task
 
 from slurm_tasks import metrics, sentry
 from slurm_tasks.app import app
 from slurm_tasks.celery_settings import VISIBILITY
 from slurm_tasks.errors import TransientError
 from slurm_tasks.settings import Service, load
+from slurm_tasks.tasks.shown import shown
 
 RETRIES = 7
 BACKOFF, BACKOFF_MAX = 2, 60
 """Seconds until a retry: 2, 4, 8, … 60: about two minutes. Longer outages are the schedule's."""
 LIFETIME_MIN = 60.0
 """Seconds that a message lives at least, however short the interval."""
+
+
+class ReadableTask(Task):
+    """A task whose arguments are shown to people in a few words, however it is sent."""
+
+    def apply_async(
+        self,
+        args: Sequence[object] | None = None,
+        kwargs: Mapping[str, object] | None = None,
+        **options: object,
+    ) -> Any:  # noqa: ANN401 - Celery's result
+        """Send it."""
+        return super().apply_async(args, kwargs, **{**shown(args, kwargs), **options})
 
 
 def task(name: str, *, retries: int = RETRIES) -> Callable[[Callable[..., Any]], Any]:
@@ -23,6 +39,7 @@ def task(name: str, *, retries: int = RETRIES) -> Callable[[Callable[..., Any]],
     """
     declared: Callable[[Callable[..., Any]], Any] = app.task(
         name=name,
+        base=ReadableTask,
         bind=True,
         pydantic=True,
         pydantic_strict=False,
