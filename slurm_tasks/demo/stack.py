@@ -164,6 +164,11 @@ class Stack:
 
         wait_until(ready, f"{name} is ready (see {self.folder / f'{name}.log'})", _STARTUP)
 
+    def wait_ended(self, name: str) -> int:
+        """Wait until a process has ended by itself, and return its exit code."""
+        wait_until(lambda: self._processes[name].poll() is not None, f"{name} ends", _STARTUP)
+        return self.stop(name)
+
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process alone."""
         self._processes[name].send_signal(number)

@@ -32,12 +32,14 @@ class Scripted:
         answers: what it says, in turn; the last one from then on.
         asked: method and path (with query) of each request.
         headers: of each request.
+        bodies: of each request.
     """
 
     url: str = ""
     answers: list[Answer] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
     def say(self, answers: Sequence[Answer]) -> None:
         """Say these from now on."""
@@ -57,7 +59,7 @@ def scripted() -> Iterator[Scripted]:
         """Answers one request."""
 
         def _answer(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length", 0)))
+            script.bodies.append(self.rfile.read(int(self.headers.get("content-length", 0))))
             script.asked.append(f"{self.command} {self.path}")
             script.headers.append(dict(self.headers.items()))
             answer = script.next()

@@ -81,8 +81,7 @@ class Service:
     def _app(self) -> Celery:
         """A sender of its own, with the service's queues."""
         app = Celery("tests")
-        broker = self.environment["CELERY_BROKER_URL"]
-        app.conf.update(from_settings(settings.Service(CELERY_BROKER_URL=broker)))
+        app.conf.update(from_settings(settings.Service.model_validate(self.environment)))
         return app
 
     def send(self, task: str, *args: object, **kwargs: object) -> str:
