@@ -12,6 +12,7 @@ from billiard.process import current_process
 from prometheus_client import CollectorRegistry, exposition, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from slurm_tasks import metrics
 from slurm_tasks.errors import ConfigurationError
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -25,6 +26,7 @@ def start(address: str, port: int) -> None:
     """
     os.environ[_FOLDER] = tempfile.mkdtemp(prefix="slurm-tasks-metrics-")
     values.ValueClass = values.MultiProcessValue(_slot)  # type: ignore[no-untyped-call]
+    metrics.begin()
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     try:

@@ -101,6 +101,19 @@ usage_decreased = _counter(
 )
 
 
+def begin() -> None:
+    """Let what can be counted begin at nought: Prometheus sees no rise in what begins at one."""
+    for kind in ("Create", "Update", "Terminate", "Restore"):
+        for outcome in ("done", "erred", "waiting"):
+            orders.labels(kind, outcome)
+    for reason in ("cluster", "removals"):
+        guard_stops.labels(reason)
+    for what in ("usage", "limits", "associations"):
+        usage_posted.labels(what)
+    for what in ("usage", "settings", "final"):
+        usage_refused.labels(what)
+
+
 def succeeded(cycle: str) -> None:
     """Note that a cycle came to a good end just now."""
     cycle_last_success.labels(cycle).set(time.time())
