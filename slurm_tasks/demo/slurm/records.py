@@ -93,6 +93,8 @@ class Account:
         limits: GrpTRESMins by TRES (memory in MB-minutes).
         submit_jobs: GrpSubmitJobs; None for no limit.
         users: those with an association.
+        qos: the QoS that its jobs may run in, its own or inherited.
+        held: users who may submit no jobs to it (GrpSubmitJobs=0).
     """
 
     parent: str
@@ -101,6 +103,8 @@ class Account:
     limits: Mapping[str, int]
     submit_jobs: int | None
     users: frozenset[str]
+    qos: frozenset[str]
+    held: frozenset[str]
 
 
 @dataclass(frozen=True)

@@ -118,9 +118,23 @@ class SlurmSimulator:
                 rows.append(_job_row(job, job.id or following, now))
                 following = max(following, rows[-1][0] + 1)
             connection.executemany(
-                "INSERT INTO job VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+                """
+                INSERT INTO job (id, account, user, submit, start, end, state, final, suspended,
+                                 requested, allocated)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                rows,
             )
         return [row[0] for row in rows]
+
+    def begin_job(self, job: int) -> None:
+        """Let the time come for which a pending job waits: it starts if its QoS lets it."""
+        with self._connected() as connection:
+            connection.execute("UPDATE job SET begin = unixepoch() WHERE id = ?", [job])
+
+    def add_qos(self, name: str) -> None:
+        """Add a QoS beside `normal`; no account has it yet."""
+        with self._connected() as connection:
+            connection.execute("INSERT INTO qos VALUES (?)", [name])
 
     def purge_jobs(self, after: str, before: datetime) -> None:
         """Let slurmdbd have thrown job records away.
@@ -172,18 +186,24 @@ class SlurmSimulator:
 
     def accounts(self) -> dict[str, Account]:
         """Return the accounts that have an association."""
-        users = "SELECT account, user FROM assoc WHERE user != ''"
+        users = "SELECT account, user, submit_jobs FROM assoc WHERE user != ''"
         query = """
             SELECT name, parent, description, organization, limits, submit_jobs
             FROM account JOIN assoc ON assoc.account = account.name WHERE user = '' ORDER BY name"""
         with self._connected() as connection:
+            qos = state.Cluster(connection, "root").qos()
             members: dict[str, set[str]] = {}
-            for account, user in connection.execute(users):
+            held: dict[str, set[str]] = {}
+            for account, user, jobs in connection.execute(users):
                 members.setdefault(account, set()).add(user)
+                if jobs == 0:
+                    held.setdefault(account, set()).add(user)
             return {
                 name: Account(
                     *(parent, description, organization, json.loads(limits), jobs),
                     frozenset(members.get(name, ())),
+                    frozenset(filter(None, qos[name, ""][0].split(","))),
+                    frozenset(held.get(name, ())),
                 )
                 for name, parent, description, organization, limits, jobs in connection.execute(
                     query

@@ -82,6 +82,7 @@ def test_writes_one_after_the_other_do_not_overlap(sim: SlurmSimulator) -> None:
         ("sacctmgr", (*WRITE, "add", "account", "name=a", "fairshare=3")),
         ("sacctmgr", (*WRITE, "add", "account", "name=with space", "cluster=lab")),
         ("sacctmgr", (*WRITE, "remove", "qos", "where", "name=normal")),
+        ("sacctmgr", (*WRITE, "modify", "account", "where", "name=waldur", "set", "qos=+normal")),
         ("sacct", (*USAGE, "--starttime=2026-01-01", "--endtime=2026-02-01", "--format=jobname")),
         ("sacct", ("--allocations", "--format=account")),
         ("sacct", (*USAGE, "--state=CD", "--format=account")),
@@ -268,11 +269,15 @@ def test_a_cluster_is_opened_again_and_reset(sim: SlurmSimulator) -> None:
     assert "a" in again.accounts()
 
     again.set_faults(Fault(exit_code=1))
+    again.purge_jobs("1 months", datetime.now(UTC))
+    again.add_qos("limited")
     again.reset()
 
     assert sim.accounts().keys() == {"root", "waldur"}
     assert sim.commands() == []
     assert _add(sim, "a") == 0
+    assert "= NONE" in sim.run("sacctmgr", "show", "configuration").stdout
+    assert sim.run("sacctmgr", *WRITE, "show", "qos", "format=name").stdout == "Name\nnormal\n"
 
 
 def test_opening_what_was_never_made_is_an_error(tmp_path: Path) -> None:

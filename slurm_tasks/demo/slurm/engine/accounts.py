@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
-from . import removal, tres
-from .replies import RefusedError, Reply, UnsupportedError, nothing
+from . import qos, removal, tres
+from .replies import RefusedError, Reply, UnsupportedError, nothing, unmodified
 from .state import Cluster, load, marks
 from .words import assignments, local, names, stored
 
 _NEW = {"name", "cluster", "parent", "description", "organization", "grptresmins"}
+_SETTINGS = {"parent", "grptresmins", "grpsubmitjobs", *qos.SETTINGS}
 _ROOT_STAYS = (
     " You are not allowed to remove the root account.",
     " Use remove cluster instead.",
@@ -97,7 +98,7 @@ def modify(cluster: Cluster, words: list[str]) -> Reply:
         raise UnsupportedError("modify without set")
     split = words.index("set")
     where = assignments([word for word in words[:split] if word != "where"], {"name", "cluster"})
-    changed = assignments(words[split + 1 :], {"parent", "grptresmins", "grpsubmitjobs"})
+    changed = assignments(words[split + 1 :], _SETTINGS)
     if not changed:
         raise UnsupportedError("set without a setting")
     complaints: list[str] = []
@@ -109,25 +110,17 @@ def modify(cluster: Cluster, words: list[str]) -> Reply:
     if parent is not None and len(changed) == 1:
         found = [(account, now) for account, now in found if now != parent]
     if not found:
-        return _unmodified(cluster)
+        return unmodified(old=cluster.old)
     for account, _ in found:
         _set(cluster, account, limits, changed.get("grpsubmitjobs"))
         if parent is not None and cluster.has_account(parent):
             _hang_under(cluster, account, parent)
+        qos.change(cluster, account, "", changed)
     lines = [
         f"  C = {cluster.name:<10} A = {account}{' of ' + above if above else ''}"
         for account, above in found
     ]
     return Reply([" Modified account associations...", *lines], complaints)
-
-
-def _unmodified(cluster: Cluster) -> Reply:
-    if cluster.old:
-        return nothing("modified")
-    raise RefusedError(
-        "sacctmgr: error: Request didn't affect anything",
-        " Error with request: Data has not changed since time specified",
-    )
 
 
 def _chosen(cluster: Cluster, where: dict[str, str]) -> list[tuple[str, str]]:

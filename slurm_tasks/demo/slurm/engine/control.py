@@ -45,7 +45,7 @@ def configuration(cluster: Cluster) -> Reply:
     """Print `sacctmgr show configuration`: the client's part and slurmdbd's."""
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(cluster.now))
     version = VERSIONS[cluster.meta["release"]]
-    purge = cluster.meta.get("purge_jobs_after", "NONE")
+    purge = cluster.meta["purge_jobs_after"]
     return Reply(
         [
             f"Configuration data as of {moment}",

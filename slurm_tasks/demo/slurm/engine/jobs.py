@@ -16,6 +16,7 @@ _BATCH = {
     "--account=": "account",
     "--parsable": "parsable",
     "--begin=": "begin",
+    "--qos=": "qos",
     "-D=": "chdir",
     "--chdir=": "chdir",
     "-o=": "output",
@@ -34,12 +35,13 @@ _BATCH = {
     "-t=": "time",
     "--time=": "time",
 }
-_FIELDS = ("%i", "%a", "%u", "%T", "%r")
+_FIELDS = ("%i", "%a", "%u", "%T", "%r", "%q")
 _MEM_PER_CPU = 1000
 _INVALID = (
     "sbatch: error: Batch job submission failed: Invalid account or account/partition combination"
     " specified"
 )
+_INVALID_QOS = "sbatch: error: Batch job submission failed: Invalid qos specification"
 _BLOCKED = "sbatch: error: AssocGrpSubmitJobsLimit"
 _VIOLATES = (
     "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit"
@@ -105,14 +107,16 @@ def squeue(cluster: Cluster, argv: list[str]) -> Reply:
     unknown = set(re.findall(r"%.?", given["format"])) - set(_FIELDS)
     if unknown:
         raise UnsupportedError(f"squeue's fields {sorted(unknown)}")
-    query = f"SELECT id, account, user, state FROM job WHERE {ACTIVE} ORDER BY run"  # noqa: S608
+    query = f"SELECT id, account, user, state, qos, begin FROM job WHERE {ACTIVE} ORDER BY run"  # noqa: S608
     lines = []
-    for job, account, user, state in cluster.db.execute(query):
+    for job, account, user, state, qos, begin in cluster.db.execute(query):
         if (accounts and account not in accounts) or (users and user not in users):
             continue
-        reason = "None" if state == "RUNNING" else "BeginTime"
+        waits = "BeginTime" if begin is None else "InvalidQOS"
+        reason = "None" if state == "RUNNING" else waits
         line = given["format"]
-        for mark, value in zip(_FIELDS, (str(job), account, user, state, reason), strict=True):
+        shown = (str(job), account, user, state, reason, qos)
+        for mark, value in zip(_FIELDS, shown, strict=True):
             line = line.replace(mark, value)
         lines.append(line)
     return Reply(lines)
@@ -128,28 +132,47 @@ def sbatch(cluster: Cluster, argv: list[str]) -> Reply:
     query = "SELECT 1 FROM assoc WHERE account = ? AND user = ?"
     if not cluster.db.execute(query, (account, user)).fetchone():
         raise RefusedError(_INVALID)
-    if _is_blocked(cluster, account):
+    qos = _qos(given.get("qos", ""), *cluster.qos()[account, user])
+    if _is_blocked(cluster, account, user):
         raise RefusedError(_BLOCKED, _VIOLATES)
     slept = re.search(r"sleep (\d+)", given.get("wrap", ""))
     seconds = int(slept[1]) if slept else 60
     requested = _requested(given)
     job: int = cluster.db.execute("SELECT coalesce(max(id), 0) + 1 FROM job").fetchone()[0]
     now = int(cluster.now)
-    held = "begin" in given
     cluster.db.execute(
-        "INSERT INTO job VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, 'COMPLETED', 0, ?, ?)",
+        """
+        INSERT INTO job (id, account, user, submit, state, final, suspended, requested, allocated,
+                         qos, begin, seconds)
+        VALUES (?, ?, ?, ?, 'PENDING', 'COMPLETED', 0, ?, '{}', ?, ?, ?)""",
         (
-            *(job, account, user, now),
-            *((None, None, "PENDING") if held else (now, now + seconds, "RUNNING")),
-            *(json.dumps(requested), "{}" if held else json.dumps(requested)),
+            *(job, account, user, now, json.dumps(requested)),
+            *(qos, None if "begin" in given else now, seconds),
         ),
     )
+    cluster.settle()
     return Reply([str(job) if "parsable" in given else f"Submitted batch job {job}"])
 
 
-def _is_blocked(cluster: Cluster, account: str) -> bool:
+def _qos(wanted: str, allowed: str, default: str) -> str:
+    """Return the QoS of a new job: the one asked for, the default, the only one, or `normal`."""
+    listed = allowed.split(",")
+    usual = listed[0] if len(listed) == 1 else "normal"
+    chosen = wanted or (default if default in listed else usual)
+    if chosen not in listed:
+        raise RefusedError(_INVALID_QOS)
+    return chosen
+
+
+def _is_blocked(cluster: Cluster, account: str, user: str) -> bool:
     query = "SELECT parent, submit_jobs FROM assoc WHERE account = ? AND user = ''"
     active = f"SELECT count(*) FROM job WHERE account = ? AND {ACTIVE}"  # noqa: S608
+    own = "SELECT submit_jobs FROM assoc WHERE account = ? AND user = ?"
+    (limit,) = cluster.db.execute(own, (account, user)).fetchone()
+    if limit is not None:
+        (jobs,) = cluster.db.execute(f"{active} AND user = ?", (account, user)).fetchone()
+        if jobs >= limit:
+            return True
     while account:
         parent, limit = cluster.db.execute(query, [account]).fetchone()
         if limit is not None:

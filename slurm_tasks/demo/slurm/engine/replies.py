@@ -29,11 +29,21 @@ class HangError(Exception):
 
 
 class RefusedError(Exception):
-    """SLURM itself refuses; nothing is changed."""
+    """SLURM itself refuses; nothing is changed, even where the exit code is 0."""
 
-    def __init__(self, *err: str, out: list[str] | None = None) -> None:
+    def __init__(self, *err: str, code: int = 1) -> None:
         super().__init__("\n".join(err))
-        self.reply = Reply(out, list(err), 1)
+        self.reply = Reply(err=list(err), code=code)
+
+
+def unmodified(*, old: bool) -> Reply:
+    """Return the answer to a `modify` that found nothing to do."""
+    if old:
+        return nothing("modified")
+    raise RefusedError(
+        "sacctmgr: error: Request didn't affect anything",
+        " Error with request: Data has not changed since time specified",
+    )
 
 
 def nothing(done: str) -> Reply:

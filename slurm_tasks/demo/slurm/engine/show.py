@@ -1,4 +1,4 @@
-"""`sacctmgr show account|user|tres|cluster`."""
+"""`sacctmgr show account|user|tres|qos|cluster`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ _ASSOCIATION = {
     "grpsubmitjobs": "GrpSubmit",
     "grptresmins": "GrpTRESMins",
     "qos": "QOS",
+    "defaultqos": "Def QOS",
 }
 _USER = {"user": "User", "defaultaccount": "Def Acct"}
 _TRES = {"type": "Type", "name": "Name"}
+_QOS = {"name": "Name"}
 _CLUSTER = {"cluster": "Cluster"}
 
 
@@ -36,6 +38,7 @@ def show(cluster: Cluster, what: str, words: list[str], *, header: bool) -> Repl
         "account": _associations if "withassoc" in words else _accounts,
         "user": _users,
         "tres": _tres,
+        "qos": _qos,
         "cluster": _clusters,
     }[what](cluster, values)
     asked = columns(values["format"], known)
@@ -73,6 +76,7 @@ def _associations(cluster: Cluster, values: dict[str, str]) -> Listing:
         FROM account LEFT JOIN assoc ON assoc.account = account.name AND ?
         ORDER BY name, assoc.user"""
     wanted = _wanted(values)
+    access = cluster.qos()
     rows = []
     for name, description, organization, parent, user, submit, limits in cluster.db.execute(
         query, [here]
@@ -81,6 +85,7 @@ def _associations(cluster: Cluster, values: dict[str, str]) -> Listing:
             continue
         exists = user is not None
         jobs = "" if submit is None else str(submit)
+        allowed, default = access[name, user] if exists else ("", "")
         rows.append(
             {
                 "account": name,
@@ -91,7 +96,8 @@ def _associations(cluster: Cluster, values: dict[str, str]) -> Listing:
                 "user": user or "",
                 "grpsubmitjobs": jobs if exists or not cluster.old else "0",
                 "grptresmins": tres.limits(load(limits)) if exists else "",
-                "qos": "normal" if exists else "",
+                "qos": allowed,
+                "defaultqos": default,
             }
         )
     return _ASSOCIATION, rows
@@ -120,6 +126,11 @@ def _users(cluster: Cluster, values: dict[str, str]) -> Listing:
 def _tres(cluster: Cluster, _: dict[str, str]) -> Listing:
     found = cluster.db.execute("SELECT type, name FROM tres ORDER BY rowid")
     return _TRES, [{"type": kind, "name": name} for kind, name in found]
+
+
+def _qos(cluster: Cluster, _: dict[str, str]) -> Listing:
+    found = cluster.db.execute("SELECT name FROM qos ORDER BY rowid")
+    return _QOS, [{"name": name} for (name,) in found]
 
 
 def _clusters(cluster: Cluster, _: dict[str, str]) -> Listing:

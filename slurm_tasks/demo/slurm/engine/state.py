@@ -16,16 +16,19 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tres (type TEXT NOT NULL, name TEXT NOT NULL);
 CREATE TABLE account (name TEXT PRIMARY KEY, description TEXT, organization TEXT);
 CREATE TABLE person (name TEXT PRIMARY KEY);
+CREATE TABLE qos (name TEXT PRIMARY KEY);
 CREATE TABLE assoc (
     account TEXT NOT NULL, user TEXT NOT NULL, parent TEXT NOT NULL,
     is_default INTEGER NOT NULL DEFAULT 0, limits TEXT NOT NULL DEFAULT '{}', submit_jobs INTEGER,
+    qos TEXT NOT NULL DEFAULT '', default_qos TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (account, user));
 CREATE INDEX assoc_user ON assoc (user);
 CREATE INDEX assoc_parent ON assoc (parent);
 CREATE TABLE job (
     run INTEGER PRIMARY KEY, id INTEGER NOT NULL, account TEXT NOT NULL, user TEXT NOT NULL,
     submit INTEGER NOT NULL, start INTEGER, end REAL, state TEXT NOT NULL, final TEXT NOT NULL,
-    suspended INTEGER NOT NULL, requested TEXT NOT NULL, allocated TEXT NOT NULL);
+    suspended INTEGER NOT NULL, requested TEXT NOT NULL, allocated TEXT NOT NULL,
+    qos TEXT NOT NULL DEFAULT 'normal', begin INTEGER, seconds INTEGER);
 CREATE INDEX job_account ON job (account);
 CREATE INDEX job_state ON job (state);
 CREATE TABLE fault (
@@ -35,8 +38,11 @@ CREATE TABLE command (
     id INTEGER PRIMARY KEY, tool TEXT NOT NULL, argv TEXT NOT NULL, code INTEGER,
     started REAL NOT NULL, duration REAL NOT NULL, user TEXT NOT NULL);
 """
+_START = """
+UPDATE job SET state = 'RUNNING', start = begin, end = begin + seconds, allocated = requested
+WHERE run = ?"""
 ACTIVE = "state IN ('PENDING', 'RUNNING')"
-_TABLES = ("tres", "account", "person", "assoc", "job", "fault", "command")
+_TABLES = ("tres", "account", "person", "qos", "assoc", "job", "fault", "command")
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -58,16 +64,19 @@ def initialise(path: str, settings: dict[str, str]) -> None:
         for table in _TABLES:
             connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- our own names
         connection.executemany("INSERT INTO tres VALUES (?, ?)", TRES)
+        settings = {**settings, "purge_jobs_after": "NONE"}
         connection.executemany("REPLACE INTO meta VALUES (?, ?)", settings.items())
         connection.executemany(
             "INSERT INTO account VALUES (?, ?, ?)",
             [("root", "default root account", "root"), ("waldur", "waldur", "waldur")],
         )
         connection.execute("INSERT INTO person VALUES ('root')")
+        connection.execute("INSERT INTO qos VALUES ('normal')")
         connection.executemany(
             "INSERT INTO assoc (account, user, parent, is_default) VALUES (?, ?, ?, ?)",
             [("root", "", "", 0), ("root", "root", "", 1), ("waldur", "", "root", 0)],
         )
+        connection.execute("UPDATE assoc SET qos = 'normal' WHERE account = 'root' AND user = ''")
     connection.close()
 
 
@@ -96,7 +105,14 @@ class Cluster:
         self.old = self.meta["release"] == "22.05"
 
     def settle(self) -> None:
-        """Let the jobs whose time has come end."""
+        """Let the jobs whose time has come start and end."""
+        due = "SELECT run, account, user, qos FROM job WHERE state = 'PENDING' AND begin <= ?"
+        for run, account, user, qos in self.db.execute(due, [self.now]).fetchall():
+            allowed, _ = self.qos().get((account, user), ("", ""))
+            if qos in allowed.split(","):
+                self.db.execute(_START, [run])
+            else:  # it is held, and starts when it may
+                self.db.execute("UPDATE job SET begin = ? WHERE run = ?", (int(self.now), run))
         ended = "state = 'RUNNING' AND end <= ?"
         if self.db.execute(f"SELECT 1 FROM job WHERE {ended} LIMIT 1", [self.now]).fetchone():  # noqa: S608
             self.db.execute(f"UPDATE job SET state = final WHERE {ended}", [self.now])  # noqa: S608
@@ -125,6 +141,26 @@ class Cluster:
     def defaults(self) -> dict[str, str]:
         """Return the default account of every user that has one."""
         return dict(self.db.execute("SELECT user, account FROM assoc WHERE is_default"))
+
+    def qos(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """Return the QoS list and the default QoS of every association: its own, or inherited."""
+        query = "SELECT account, user, parent, qos, default_qos FROM assoc"
+        own = {(account, user): rest for account, user, *rest in self.db.execute(query)}
+        found: dict[tuple[str, str], tuple[str, str]] = {}
+
+        def look(account: str, user: str) -> tuple[str, str]:
+            key = account, user
+            if key not in own:
+                return "", ""
+            if key not in found:
+                parent, qos, default = own[key]
+                above = look(account if user else parent, "")
+                found[key] = qos or above[0], default or above[1]
+            return found[key]
+
+        for account, user in own:
+            look(account, user)
+        return found
 
     def known_tres(self) -> set[str]:
         """Return the TRES by the names that limits are set with."""

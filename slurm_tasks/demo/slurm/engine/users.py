@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import removal
-from .replies import RefusedError, Reply, UnsupportedError, nothing
+from . import qos, removal
+from .replies import RefusedError, Reply, UnsupportedError, nothing, unmodified
 from .state import Cluster
 from .words import assignments, local, names
 
@@ -11,6 +11,9 @@ _HINT = (
     "Make sure the accounts requested here have been added to the system/cluster. "
     "(sacctmgr add account...)"
 )
+
+
+_SETTINGS = {"grpsubmitjobs", *qos.SETTINGS}
 
 
 def add(cluster: Cluster, words: list[str]) -> Reply:
@@ -90,19 +93,46 @@ def set_default(cluster: Cluster, user: str, account: str) -> None:
 
 
 def modify(cluster: Cluster, words: list[str]) -> Reply:
-    """Set the default account of users: of all of them, or of none."""
+    """Set the default account of users, or something of their associations."""
     if "set" not in words:
         raise UnsupportedError("modify without set")
     split = words.index("set")
-    where = assignments([word for word in words[:split] if word != "where"], {"name", "cluster"})
+    plain = [word for word in words[:split] if word != "where"]
+    where = assignments(plain, {"name", "cluster", "account"})
+    if "account" in where:
+        return _modify(cluster, where, assignments(words[split + 1 :], _SETTINGS))
     account = assignments(words[split + 1 :], {"defaultaccount"}).get("defaultaccount", "").lower()
     if not account:
-        raise UnsupportedError("modify user without DefaultAccount")
+        raise UnsupportedError("modify user without account or DefaultAccount")
+    return _move_default(cluster, where, account)
+
+
+def _modify(cluster: Cluster, where: dict[str, str], changed: dict[str, str]) -> Reply:
+    """Change associations; users without one there are passed over."""
+    users = names(where["name"]) if "name" in where else None
+    here = local(cluster.name, where)
+    found = removal.associations(cluster, names(where["account"]), users) if here else []
+    if not found:
+        return unmodified(old=cluster.old)
+    for account, user in found:
+        if "grpsubmitjobs" in changed:
+            jobs = int(changed["grpsubmitjobs"])
+            cluster.db.execute(
+                "UPDATE assoc SET submit_jobs = ? WHERE account = ? AND user = ?",
+                (None if jobs < 0 else jobs, account, user),
+            )
+        qos.change(cluster, account, user, changed)
+    lines = [f"  C = {cluster.name:<10} A = {name:<20} U = {user:<9}" for name, user in found]
+    return Reply([" Modified user associations...", *lines])
+
+
+def _move_default(cluster: Cluster, where: dict[str, str], account: str) -> Reply:
+    """Set the default account of users: of all of them, or of none."""
     wanted = names(where["name"]) if "name" in where else None
     held = cluster.db.execute("SELECT DISTINCT user FROM assoc WHERE user != '' ORDER BY user")
     found = [user for (user,) in held if wanted is None or user in wanted]
     if not found or not local(cluster.name, where):
-        return nothing("modified")
+        return unmodified(old=cluster.old)
     has = {user for _, user in removal.associations(cluster, [account], found)}
     without = [user for user in found if user not in has]
     if without:
