@@ -7,6 +7,9 @@
 #   cluster.sh down SUITE           stop all of it
 #   cluster.sh status SUITE         what runs; exit 0 all of it, 3 not all
 #   cluster.sh stop|start SUITE munge|mariadb|slurmdbd|slurmctld|slurmd
+#   cluster.sh slurmdbd SUITE [OPTION=VALUE...]
+#                                   restart slurmdbd with these options beside its own; `up`
+#                                   takes them away again
 #   cluster.sh bootstrap SUITE      only make the root filesystem (also part of `up`)
 #   cluster.sh purge SUITE          stop, and remove the root filesystem
 #
@@ -17,9 +20,9 @@
 #   SLURM_TESTS_PORT    the first of 30 ports on 127.0.0.1 (21810)
 #   DEBIAN_MIRROR       where to bootstrap from (the first one of this machine's apt sources)
 #
-# The wrappers in SUITE/bin (sacctmgr, sacct, squeue, ...) pass arguments, environment and open
-# file descriptors on; SLURM_LAB_USER=alice (bob, carol, dave) runs one as that user.  `sql` is
-# a database client with all rights.
+# The wrappers in SUITE/bin (sacctmgr, sacct, squeue, ...; getent, mkhomedir_helper) pass
+# arguments, environment and open file descriptors on; SLURM_LAB_USER=alice (bob, carol, dave)
+# runs one as that user.  `sql` is a database client with all rights.
 #
 # Whoever needs the cluster for itself holds a lock (flock) on SUITE/use.lock meanwhile, as
 # tests/support/clusters.py does; this script itself only guards its own steps (SUITE/boot.lock).
@@ -29,13 +32,15 @@ readonly RECIPE=1        # raise it when install_packages changes: older roots a
 readonly LAB=/lab        # configuration, state and logs, as seen inside
 readonly NODE=node1 CLUSTER=lab
 readonly DAEMONS=(munge mariadb slurmdbd slurmctld slurmd)   # in the order of starting
-readonly CLIENTS=(sacctmgr sacct scancel squeue scontrol sinfo sbatch sreport sshare srun)
+readonly CLIENTS=(/usr/bin/{sacctmgr,sacct,scancel,squeue,scontrol,sinfo,sbatch,sreport,sshare,srun}
+  /usr/bin/getent /usr/sbin/mkhomedir_helper)
+readonly MORE='# besides:'   # what follows it in slurmdbd.conf is there for a while only
 readonly USERS=(alice bob carol dave)
 readonly SOCKET=$LAB/run/db/mysqld.sock
 
 fail() { echo "cluster.sh: $*" >&2; exit 1; }
 
-usage() { sed -n '5,12s/^#  *//p' "$0" >&2; exit 2; }
+usage() { sed -n '5,15s/^#  *//p' "$0" >&2; exit 2; }
 
 set_paths() {  # SUITE
   SUITE=$1
@@ -340,7 +345,7 @@ write_configuration() {
   chmod 644 "$ROOT$LAB"/etc/{slurm,gres,cgroup}.conf
 }
 
-write_slurmdbd_conf() {
+write_slurmdbd_conf() {  # [OPTION=VALUE...]
   cat >"$ROOT$LAB/etc/slurmdbd.conf" <<CONF
 AuthType=auth/munge
 DbdHost=$HOST
@@ -358,6 +363,7 @@ StorageUser=slurm
 StoragePass=lab
 StorageLoc=slurm_acct_db
 CONF
+  if [ $# -gt 0 ]; then printf '%s\n' "$MORE" "$@" >>"$ROOT$LAB/etc/slurmdbd.conf"; fi
   in_root chown slurm:slurm $LAB/etc/slurmdbd.conf
   chmod 600 "$ROOT$LAB/etc/slurmdbd.conf"   # slurmdbd refuses anything else
 }
@@ -413,11 +419,11 @@ write_wrapper() {  # NAME COMMAND...: in the quoting of sh
 }
 
 write_wrappers() {
-  local name
-  for name in "${CLIENTS[@]}"; do
+  local program
+  for program in "${CLIENTS[@]}"; do
     # shellcheck disable=SC2016  # expands in the wrapper
-    write_wrapper "$name" '${SLURM_LAB_USER:+--userspec=$SLURM_LAB_USER}' "'$ROOT'" \
-      /usr/bin/env "SLURM_CONF=$LAB/etc/slurm.conf" "/usr/bin/$name"
+    write_wrapper "${program##*/}" '${SLURM_LAB_USER:+--userspec=$SLURM_LAB_USER}' "'$ROOT'" \
+      /usr/bin/env "SLURM_CONF=$LAB/etc/slurm.conf" "$program"
   done
   write_wrapper sql "'$ROOT'" /usr/bin/mariadb --no-defaults -S $SOCKET -uroot
 }
@@ -437,7 +443,19 @@ register_cluster() {  # slurmctld ends when slurmdbd doesn't know its cluster
 
 up() {
   bootstrap
-  if all_running; then return; fi
+  # A cluster of an older version of this script may be running.
+  [ -x "$BIN/${CLIENTS[-1]##*/}" ] || write_wrappers
+  all_running || start_missing
+  if grep -qx "$MORE" "$ROOT$LAB/etc/slurmdbd.conf"; then slurmdbd; fi
+}
+
+slurmdbd() {  # [OPTION=VALUE...]
+  write_slurmdbd_conf "$@"
+  stop_daemon slurmdbd
+  start_daemon slurmdbd
+}
+
+start_missing() {
   mount_all "$ROOT"
   if none_running; then
     stop_all    # stale pid files and left-over steps
@@ -496,6 +514,11 @@ main() {
     up | down | bootstrap | purge)
       lock "$BASE/$SUITE/boot.lock"
       "$1"
+      ;;
+    slurmdbd)
+      check_daemon slurmdbd
+      lock "$BASE/$SUITE/boot.lock"
+      slurmdbd "${@:3}"
       ;;
     stop | start)
       check_daemon "${3:-}"

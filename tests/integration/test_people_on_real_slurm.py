@@ -175,21 +175,12 @@ def test_a_restricted_allocation_loses_all_members(lab: Lab) -> None:
     assert applied(lab, item).users == others
 
 
-def _inside(folder: Path, lab: Lab, program: str) -> str:
-    """Make a program that runs inside the cluster's folder, where its people are known."""
-    root = lab.real.bin_dir.parent / "root"
-    path = folder / Path(program).name
-    path.write_text(f"#!/bin/sh\nexec chroot '{root}' {program} \"$@\"\n", encoding="utf-8")
-    path.chmod(0o755)
-    return str(path)
-
-
 @pytest.fixture
-def unix(lab: Lab, tmp_path: Path) -> Lab:
+def unix(lab: Lab) -> Lab:
     """Give a head node that knows the cluster's people, and makes their homes."""
     programs = Unix(
-        getent=_inside(tmp_path, lab, "/usr/bin/getent"),
-        helper=_inside(tmp_path, lab, "/usr/sbin/mkhomedir_helper"),
+        getent=str(lab.real.bin_dir / "getent"),
+        helper=str(lab.real.bin_dir / "mkhomedir_helper"),
         umask="0027",
     )
     cluster = SlurmCluster(lab.counting, lab.real.cluster, programs)
@@ -209,7 +200,7 @@ def test_only_unix_users_join(unix: Lab) -> None:
 
 def test_homes_are_made_once_and_never_over_another(unix: Lab) -> None:
     """With the umask asked for; what is there stays as it is."""
-    root = unix.real.bin_dir.parent / "root"
+    root = unix.real.root
     node = replace(unix.node, homes=True)
     unix.node = replace(node, cluster=_looking_inside(node.cluster, root))
     item = standing(unix, users=())

@@ -72,6 +72,8 @@ class InjectedJob:
 class RealCluster:
     """A running cluster: SLURM's clients as executables in ``bin_dir``, and what tests need.
 
+    Its head node's ``getent`` and ``mkhomedir_helper`` are there, too.
+
     One writer at a time: SLURM's accounting doesn't stand two (``reset`` included).
     """
 
@@ -85,9 +87,14 @@ class RealCluster:
         return SUITES[self.release]
 
     @property
+    def root(self) -> Path:
+        """The folder that is its root directory."""
+        return self.bin_dir.parent / "root"
+
+    @property
     def logs(self) -> Path:
         """Where the daemons log."""
-        return self.bin_dir.parent / "root" / "lab" / "log"
+        return self.root / "lab" / "log"
 
     def run(
         self,
@@ -97,7 +104,7 @@ class RealCluster:
         check: bool = True,
         timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
-        """Run one of SLURM's clients, as root or as ``user`` (alice, bob, carol, dave), in UTC.
+        """Run one of ``bin_dir``'s programs, as root or ``user`` (alice, bob, carol, dave), in UTC.
 
         Raises:
             ClusterError: it failed, and ``check`` is true.
@@ -240,14 +247,19 @@ class RealCluster:
         self.sql(";\n".join([*statements, "COMMIT"]))
         return ids
 
-    def rollup(self, start: datetime, end: datetime) -> None:
-        """Have slurmdbd aggregate usage for sreport now, instead of at the next full hour."""
+    def rollup(self, start: datetime, end: datetime, *, purge: bool = False) -> None:
+        """Have slurmdbd aggregate usage for sreport now, instead of at the next full hour.
+
+        With ``purge`` it also throws records away that its options say, if a unit of those (hour,
+        day, month) begins within the time. Both go on for a moment afterwards.
+        """
         # sreport shows nothing for a time in which the cluster wasn't there yet.
         self.sql(
             f"UPDATE {CLUSTER}_event_table SET time_start={int(start.timestamp())}"
             f" WHERE node_name='' AND time_end=0 AND time_start>{int(start.timestamp())}"
         )
-        self.run("sacctmgr", "-i", "rollup", _slurm_time(start), _slurm_time(end))
+        more = ["1"] if purge else []
+        self.run("sacctmgr", "-i", "rollup", _slurm_time(start), _slurm_time(end), *more)
 
     def usage_by_sreport(
         self, start: datetime, end: datetime, tres: str = "cpu,mem,gres/gpu"
@@ -282,11 +294,23 @@ class RealCluster:
         finally:
             self.start(daemon)
 
+    @contextmanager
+    def slurmdbd_options(self, *options: str) -> Iterator[None]:
+        """Have slurmdbd run with more options (``PurgeJobAfter=2months``) for a block.
+
+        Should the block be killed, :meth:`reset` takes them away.
+        """
+        _cluster_sh("slurmdbd", self.suite, *options)
+        try:
+            yield
+        finally:
+            _cluster_sh("slurmdbd", self.suite)
+
     def reset(self) -> None:
         """Leave an empty cluster: no job, no record of one, accounts root and ``waldur`` only.
 
-        Brings back a daemon that is down. When cleaning up isn't enough (root was changed,
-        accounting is damaged) the cluster is booted anew.
+        Brings back a daemon that is down, and slurmdbd's own options. When cleaning up isn't
+        enough (root was changed, accounting is damaged) the cluster is booted anew.
         """
         try:
             _cluster_sh("up", self.suite)
