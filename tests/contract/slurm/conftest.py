@@ -1,4 +1,4 @@
-"""Every test of this folder runs on simulated and on real clusters."""
+"""Every test of this folder that takes a `cluster` runs on simulated and on real ones."""
 
 from __future__ import annotations
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from slurm_tasks.demo.slurm import Job, SlurmSimulator
+from slurm_tasks.model.purge import Purge
 from tests.support.clusters import InjectedJob, RealCluster
 
-COLUMNS = "cluster,account,parentname,user,grpsubmitjobs,grptresmins,description"
+COLUMNS = "cluster,account,parentname,user,grpsubmitjobs,qos,grptresmins,description"
 ACCOUNTS = ("show", "account", "withassoc", "where", "cluster=lab")
 USAGE = (
     *("--allocations", "--allusers", "--duplicates", "--noconvert", "--parsable2"),
@@ -39,8 +42,10 @@ class Row:
     parent: str = ""
     users: frozenset[str] = frozenset()
     blocked: str = ""
+    qos: str = "normal"
     limits: str = ""
     description: str = ""
+    held: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,19 @@ class Lab:
             "modify", "account", "where", f"name={name}", "cluster=lab", "set", *settings
         )
 
+    def modify_users(self, users: str, account: str, *settings: str) -> Answer:
+        """Change associations of users with one account."""
+        where = (f"name={users}", f"account={account}", "cluster=lab")
+        return self.sacctmgr("modify", "user", "where", *where, "set", *settings)
+
+    def add_qos(self, *names: str) -> None:
+        """Add QoS."""
+        for name in names:
+            if isinstance(self.backend, SlurmSimulator):
+                self.backend.add_qos(name)
+            else:
+                self.backend.sacctmgr("add", "qos", f"name={name}")
+
     def set_default(self, users: str, account: str) -> Answer:
         """Set the default account of users."""
         setting = f"DefaultAccount={account}"
@@ -112,23 +130,33 @@ class Lab:
     def listed(self) -> dict[str, Row]:
         """Return every account that is listed."""
         found: dict[str, Row] = {}
-        members: dict[str, set[str]] = {}
+        members: dict[str, dict[str, str]] = {}
         for line in self.sacctmgr(*ACCOUNTS, f"format={COLUMNS}").out.splitlines()[1:]:
-            cluster, account, parent, user, blocked, limits, description = line.split("|")
+            cluster, account, parent, user, blocked, qos, limits, description = line.split("|")
             if user:
-                members.setdefault(account, set()).add(user)
+                members.setdefault(account, {})[user] = blocked
             else:
                 found[account] = Row(
-                    cluster, parent, blocked=blocked, limits=limits, description=description
+                    *(cluster, parent),
+                    blocked=blocked,
+                    qos=qos,
+                    limits=limits,
+                    description=description,
                 )
-        return {
-            name: replace(row, users=frozenset(members.get(name, ())))
-            for name, row in found.items()
-        }
+        for account, users in members.items():
+            held = frozenset(user for user, blocked in users.items() if blocked == "0")
+            found[account] = replace(found[account], users=frozenset(users), held=held)
+        return found
 
     def tree(self) -> dict[str, Row]:
         """Return the accounts that have an association, without root."""
         return {name: row for name, row in self.listed().items() if row.cluster and name != "root"}
+
+    def qos_of(self, account: str) -> dict[str, tuple[str, str]]:
+        """Return list and default QoS of an account, and by name of its users."""
+        where = ("show", "account", "withassoc", "where", "cluster=lab", f"name={account}")
+        lines = self.sacctmgr(*where, "format=user,qos,defaultqos").out.splitlines()[1:]
+        return {user: (qos, default) for user, qos, default in (x.split("|") for x in lines)}
 
     def defaults(self) -> dict[str, str]:
         """Return every user's default account, without root's."""
@@ -157,10 +185,28 @@ class Lab:
         else:
             self.backend.inject_jobs(jobs)
 
+    @contextmanager
+    def purged(self, rule: Purge) -> Iterator[None]:
+        """Have slurmdbd throw job records away by that rule, right now, for a block."""
+        now = datetime.now(UTC)
+        after = f"{rule.after} {rule.unit}"
+        if isinstance(self.backend, SlurmSimulator):
+            self.backend.purge_jobs(after, rule.cutoff(now))
+            yield
+        else:
+            with self.backend.slurmdbd_options(f"PurgeJobAfter={after.replace(' ', '')}"):
+                self.backend.rollup(now - timedelta(days=62), now, purge=True)
+                yield
+
     def submit(self, user: str, account: str, *more: str, seconds: int = 600) -> Answer:
         """Submit a job that sleeps."""
         argv = ("--parsable", "--chdir=/tmp", "--output=/dev/null", f"--account={account}")
         return self.run("sbatch", *argv, *more, f"--wrap=exec sleep {seconds}", user=user)
+
+    def refused(self, user: str, account: str, *more: str) -> Answer:
+        """Wait until slurmctld refuses a user's jobs, and return what it says."""
+        self.until(lambda: not self.submit_once(user, account, *more))
+        return self.submit(user, account, *more)
 
     def running(self, user: str, account: str, *more: str) -> str:
         """Submit a job, wait until it runs, and return its number."""
@@ -175,6 +221,13 @@ class Lab:
         job = max(self.queue(account, "%i"), key=int)
         self.accounted(job, "PENDING")
         return job
+
+    def begin(self, job: str) -> None:
+        """Let the time of a pending job come."""
+        if isinstance(self.backend, SlurmSimulator):
+            self.backend.begin_job(int(job))
+        else:
+            self.backend.run("scontrol", "update", f"jobid={job}", "starttime=now")
 
     def accounted(self, job: str, state: str) -> None:
         """Wait until slurmdbd, too, knows the job: up to 5 s later than slurmctld."""

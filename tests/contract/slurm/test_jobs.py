@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.contract.slurm.lab import Lab
 
 ACTIVE = "Job(s) active, cancel job(s) before remove"
@@ -37,6 +39,62 @@ def test_blocking_a_parent_blocks_submission_below(cluster: Lab) -> None:
     assert refused.code == 1
     assert "AssocGrpSubmitJobsLimit" in refused.err
     cluster.until(lambda: cluster.submit_once("alice", "a1"))
+
+
+def test_a_blocked_account_lets_its_jobs_run_and_start(cluster: Lab) -> None:
+    """Only new ones are refused, whether it is blocked itself or above."""
+    _ready(cluster)
+    runs = cluster.running("alice", "a1")
+    waits = cluster.pending("alice", "a1")
+
+    cluster.modify("p1", "GrpSubmitJobs=0")
+    cluster.refused("alice", "a1")
+    cluster.begin(waits)
+
+    cluster.until(
+        lambda: set(cluster.queue("a1", _STATE)) == {f"{runs}|RUNNING", f"{waits}|RUNNING"}
+    )
+
+
+def test_a_blocked_user_submits_nothing_to_that_account(cluster: Lab) -> None:
+    """Nobody else is touched, no other account, and no job that is there."""
+    _ready(cluster)
+    cluster.add_account("a2", "p1")
+    cluster.add_users("alice", "a2")
+    runs = cluster.running("alice", "a1")
+    waits = cluster.pending("alice", "a1")
+
+    cluster.modify_users("alice", "a1", "GrpSubmitJobs=0")
+    refused = cluster.refused("alice", "a1")
+
+    assert refused.code == 1
+    assert "AssocGrpSubmitJobsLimit" in refused.err
+    assert cluster.submit_once("bob", "a1", "--begin=now+1hour")
+    assert cluster.submit_once("alice", "a2", "--begin=now+1hour")
+    cluster.begin(waits)
+    both = {f"{runs}|RUNNING", f"{waits}|RUNNING"}
+    cluster.until(lambda: both <= set(cluster.queue("a1", _STATE)))
+    cluster.modify_users("alice", "a1", "GrpSubmitJobs=-1")
+    cluster.until(lambda: cluster.submit_once("alice", "a1", "--begin=now+1hour"))
+
+
+_STATE = "%i|%T"
+
+
+def test_jobs_go_on_while_the_account_above_is_moved(cluster: Lab) -> None:
+    """Whatever is below it goes along, with limits and users."""
+    _ready(cluster)
+    cluster.add_account("p2")
+    cluster.modify("a1", "GrpTRESMins=cpu=100000")
+    runs = cluster.running("alice", "a1")
+    before = cluster.tree()
+
+    assert cluster.modify("p1", "parent=p2").code == 0
+
+    moved = replace(before["p1"], parent="p2")
+    assert cluster.tree() == {**before, "p1": moved}
+    cluster.until(lambda: cluster.submit_once("bob", "a1", "--begin=now+1hour"))
+    assert f"{runs}|RUNNING" in cluster.queue("a1", _STATE)
 
 
 def test_a_running_job_keeps_user_and_account(cluster: Lab) -> None:

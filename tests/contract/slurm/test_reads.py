@@ -14,7 +14,7 @@ WINDOW = ("--starttime=2026-01-01T00:00:00", "--endtime=2026-02-01T00:00:00")
     [
         (
             (*ACCOUNTS, f"format={COLUMNS}"),
-            "Cluster|Account|ParentName|User|GrpSubmit|GrpTRESMins|Descr",
+            "Cluster|Account|ParentName|User|GrpSubmit|QOS|GrpTRESMins|Descr",
         ),
         (
             ("show", "user", "where", "cluster=lab", "format=user,defaultaccount"),
@@ -22,7 +22,7 @@ WINDOW = ("--starttime=2026-01-01T00:00:00", "--endtime=2026-02-01T00:00:00")
         ),
         (("show", "tres", "format=type,name"), "Type|Name"),
         (("show", "cluster", "format=cluster"), "Cluster"),
-        ((*ACCOUNTS, "format=account,organization,qos"), "Account|Org|QOS"),
+        ((*ACCOUNTS, "format=account,organization,defaultqos"), "Account|Org|Def QOS"),
     ],
 )
 def test_a_listing_starts_with_its_header(
@@ -41,9 +41,9 @@ def test_an_empty_cluster_lists_root_and_its_user(cluster: Lab) -> None:
     done = cluster.sacctmgr(*ACCOUNTS, f"format={COLUMNS}")
 
     assert set(done.out.splitlines()[1:]) == {
-        "lab|root|||||default root account",
-        "lab|root||root|||default root account",
-        "lab|waldur|root||||waldur",
+        "lab|root||||normal||default root account",
+        "lab|root||root||normal||default root account",
+        "lab|waldur|root|||normal||waldur",
     }
 
 
@@ -55,8 +55,8 @@ def test_a_users_row_has_the_accounts_description_and_no_parent(cluster: Lab) ->
     done = cluster.sacctmgr(*ACCOUNTS, f"format={COLUMNS}")
 
     assert {line for line in done.out.splitlines() if "|p1|" in line} == {
-        "lab|p1|waldur|||cpu=3|d",
-        "lab|p1||alice|||d",
+        "lab|p1|waldur|||normal|cpu=3|d",
+        "lab|p1||alice||normal||d",
     }
 
 

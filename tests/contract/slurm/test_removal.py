@@ -12,7 +12,8 @@ def test_removing_an_account_leaves_its_row_without_a_cluster(cluster: Lab) -> N
     cluster.add_account("p1")
 
     assert cluster.remove_account("P1").code == 0
-    assert cluster.listed()["p1"] == Row("", blocked="0" if cluster.old else "", description="d")
+    blocked = "0" if cluster.old else ""
+    assert cluster.listed()["p1"] == Row("", blocked=blocked, qos="", description="d")
 
 
 def test_an_account_made_again_has_its_old_description(cluster: Lab) -> None:

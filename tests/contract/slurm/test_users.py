@@ -124,6 +124,45 @@ def test_the_default_of_a_missing_user_is_exit_1(cluster: Lab) -> None:
     assert done.code == 1
 
 
+def test_blocking_some_users_of_an_account_is_shown_and_cleared(cluster: Lab) -> None:
+    """On their rows of that account only; again is exit 0."""
+    cluster.add_account("p1")
+    cluster.add_users("alice,bob,carol", "p1,waldur", "waldur")
+
+    for _ in range(2):
+        assert cluster.modify_users("Alice,bob", "P1", "GrpSubmitJobs=0").code == 0
+        assert cluster.tree()["p1"].held == {"alice", "bob"}
+        assert not cluster.tree()["p1"].blocked
+        assert cluster.tree()["waldur"].held == frozenset()
+    for _ in range(2):
+        assert cluster.modify_users("alice", "p1", "GrpSubmitJobs=-1").code == 0
+        assert cluster.tree()["p1"].held == {"bob"}
+
+
+def test_users_without_that_association_are_passed_over(cluster: Lab) -> None:
+    """The others are modified; exit 1 only if there is none."""
+    cluster.add_account("p1")
+    cluster.add_users("alice", "p1")
+    cluster.add_users("bob", "waldur")
+
+    assert cluster.modify_users("alice,bob,nosuch", "p1", "GrpSubmitJobs=0").code == 0
+    assert cluster.tree()["p1"].held == {"alice"}
+    for users, account in (("bob", "p1"), ("nosuch", "p1"), ("alice", "nosuch")):
+        assert cluster.modify_users(users, account, "GrpSubmitJobs=0").code == 1
+
+
+def test_a_user_who_is_added_again_is_not_blocked(cluster: Lab) -> None:
+    """The block goes with the association."""
+    cluster.add_account("p1")
+    cluster.add_users("alice", "p1,waldur", "waldur")
+    cluster.modify_users("alice", "p1", "GrpSubmitJobs=0")
+
+    cluster.remove_users("alice", "p1")
+    cluster.add_users("alice", "p1")
+
+    assert cluster.tree()["p1"].held == frozenset()
+
+
 def test_removing_the_last_association_deletes_the_user(cluster: Lab) -> None:
     """The user's default does not stand in the way."""
     cluster.add_account("p1")
