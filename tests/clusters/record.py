@@ -22,7 +22,7 @@ from tests.support.clusters import SUITES, InjectedJob, RealCluster, running_clu
 
 FOLDER = Path(__file__).resolve().parent.parent / "recordings" / "slurm"
 _DUMP = ("--parsable2", "--immediate", "show", "account", "withassoc", "where", "cluster=lab")
-_COLUMNS = "cluster,account,parentname,user,grpsubmitjobs,grptresmins,description"
+_COLUMNS = "cluster,account,parentname,user,grpsubmitjobs,qos,grptresmins,description"
 
 
 @dataclass(frozen=True)
@@ -264,6 +264,65 @@ def blocking_submission(rec: Recorder) -> None:
             "description=All of it", "GrpTRESMins=cpu=1", "GrpSubmitJobs=0")  # fmt: skip
     rec.dump("add-account-with-all-dump")
     rec("submit-no-association", "sbatch", "-A", "p2", "-D", "/tmp", "--wrap=true", user="bob")
+
+
+def blocking_users(rec: Recorder) -> None:
+    """GrpSubmitJobs=0 of users' associations with one account."""
+    _members(rec)
+    where = ("modify", "user", "where", "account=a1", "cluster=lab")
+    rec.add("block-users", *where, "name=alice,bob", "set", "GrpSubmitJobs=0")
+    rec.dump("block-users-dump")
+    rec("block-users-submit", "sbatch", "-A", "a1", "-D", "/tmp", "--wrap=true", user="bob")
+    rec.add("block-users-again", *where, "name=alice,bob", "set", "GrpSubmitJobs=0")
+    rec.add("block-users-one-lacks", *where, "name=carol,dave", "set", "GrpSubmitJobs=0")
+    rec.add("block-users-all-lack", *where, "name=dave", "set", "GrpSubmitJobs=0")
+    rec.add("unblock-users", *where, "name=alice,bob", "set", "GrpSubmitJobs=-1")
+
+
+def switching_qos(rec: Recorder) -> None:
+    """An account that is switched to one QoS and back, and what is refused on the way."""
+    _members(rec)
+    rec.add_accounts("c1", parent="a1")
+    rec.cluster.sacctmgr("add", "qos", "name=limited,vip")
+    modify = ("modify", "account", "where", "name=a1", "cluster=lab", "set")
+    switch = (*modify, "qos=limited", "defaultqos=limited")
+    rec("qos-list", "sacctmgr", "--parsable2", "--immediate", "show", "qos", "format=name")
+    rec.add("qos-switch", *switch)
+    rec.dump("qos-switch-dump")
+    rec("submit-other-qos", "sbatch", "-A", "a1", "-D", "/tmp", "--qos=normal",
+        "--wrap=true", user="bob")  # fmt: skip
+    rec.add("qos-back-without-default", *modify, "qos=")
+    rec.add("qos-back", *modify, "qos=", "defaultqos=-1")
+    rec.add("qos-several", *modify, "qos=vip,normal,limited")
+    rec.dump("qos-several-dump")
+    rec.add("qos-unknown", *modify, "qos=nosuch", "defaultqos=nosuch")
+    rec.add("qos-default-unknown", *modify, "defaultqos=nosuch")
+    rec.add("qos-default-not-listed", *modify, "qos=limited", "defaultqos=vip")
+    rec.cluster.sacctmgr("modify", "user", "where", "name=bob", "account=a1", "set", "qos=vip")
+    rec.add("qos-switch-user-has-others", *switch)
+    rec.dump("qos-switch-user-has-others-dump")
+
+
+def purging(rec: Recorder) -> None:
+    """How slurmdbd tells when it throws job records away."""
+    for name, options in (
+        ("months", ("PurgeJobAfter=12months",)),
+        ("days", ("PurgeJobAfter=30days",)),
+        ("hours", ("PurgeJobAfter=24hours",)),
+        ("archived", ("PurgeJobAfter=1month", "ArchiveJobs=yes")),
+    ):
+        with rec.cluster.slurmdbd_options(*options):
+            rec(f"purge-{name}", "sacctmgr", "--parsable2", "--immediate", "show", "configuration")
+
+
+def unix_users(rec: Recorder) -> None:
+    """What the head node says of its users and their homes."""
+    rec("getent", "getent", "passwd", "alice", "bob")
+    rec("getent-one-missing", "getent", "passwd", "alice", "nobody_here", "bob")
+    rec("getent-none", "getent", "passwd", "nobody_here")
+    rec("mkhomedir-exists", "mkhomedir_helper", "alice", "0077")
+    rec("mkhomedir-unknown-user", "mkhomedir_helper", "nobody_here", "0077")
+    rec("mkhomedir-bad-umask", "mkhomedir_helper", "alice", "none")
 
 
 def cancelling(rec: Recorder) -> None:
@@ -518,6 +577,8 @@ SCENARIOS: tuple[Callable[[Recorder], None], ...] = (
     users_without_default,
     default_accounts,
     blocking_submission,
+    blocking_users,
+    switching_qos,
     cancelling,
     stubborn_job,
     users_whose_only_account_goes,
@@ -525,6 +586,8 @@ SCENARIOS: tuple[Callable[[Recorder], None], ...] = (
     descriptions,
     usage,
     settings,
+    purging,
+    unix_users,
     refusals,
     daemons_down,
 )

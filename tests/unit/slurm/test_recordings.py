@@ -12,16 +12,23 @@ import pytest
 from slurm_tasks.errors import CommandError, JobsActiveError
 from slurm_tasks.model import changes
 from slurm_tasks.model.cluster import Account
+from slurm_tasks.model.purge import Purge
 from slurm_tasks.model.usage import month
 from slurm_tasks.slurm.commands import (
     AccountUsage,
     AddUsers,
     Command,
+    MakeHome,
+    ModifyAccount,
     RanBy,
     RemoveUsers,
+    ResolveUsers,
+    SetUsersBlocked,
     ShowAccounts,
     ShowConfig,
     ShowDefaults,
+    ShowPurge,
+    ShowQos,
     ShowTres,
 )
 from slurm_tasks.slurm.runner import Runner
@@ -60,7 +67,7 @@ def replaying(path: Path, folder: Path) -> Runner:
     code, stdout, stderr = parts(path)
     (folder / "stdout").write_text(stdout, encoding="utf-8")
     (folder / "stderr").write_text(stderr, encoding="utf-8")
-    for tool in ("sacctmgr", "sacct", "scontrol"):
+    for tool in ("sacctmgr", "sacct", "scontrol", "getent", "mkhomedir_helper"):
         script = f"#!/bin/sh\ncat {folder}/stdout; cat {folder}/stderr >&2; exit {code}\n"
         (folder / tool).write_text(script, encoding="utf-8")
         (folder / tool).chmod(0o755)
@@ -74,12 +81,98 @@ def test_the_listing_of_all_accounts_is_understood(path: Path) -> None:
 
     limits = {"cpu": 100, "gres/gpu": 5, "mem": 2048}
     assert state.accounts["a1"] == Account(
-        *("a1", "p1", "allocation, one", limits), frozenset({"alice", "carol"})
+        *("a1", "p1", "allocation, one", limits),
+        frozenset({"alice", "carol"}),
+        qos=frozenset({"normal"}),
     )
     assert state.accounts["a2"].blocked
     assert state.accounts["p1"].parent == "waldur"
     assert state.bare == {"orphan": "has no association"}
     assert state.shared == frozenset()
+
+
+@recorded("qos-switch-dump")
+def test_a_switched_account_is_understood(path: Path) -> None:
+    """It and the one below run in one QoS, the others in what they inherit."""
+    accounts = ShowAccounts("lab").parse(lines(path)).accounts
+
+    assert accounts["a1"].qos == accounts["c1"].qos == {"limited"}
+    assert accounts["d1"].qos == {"normal"}
+
+
+@recorded("qos-several-dump")
+def test_a_list_of_qos_is_understood(path: Path) -> None:
+    """Each of them is one that jobs may run in."""
+    accounts = ShowAccounts("lab").parse(lines(path)).accounts
+
+    assert accounts["a1"].qos == {"limited", "normal", "vip"}
+
+
+@recorded("qos-list")
+def test_the_listing_of_qos_is_understood(path: Path) -> None:
+    """Those that were added are among them."""
+    assert ShowQos("lab").parse(lines(path)) == {"normal", "limited", "vip"}
+
+
+@recorded("block-users-dump")
+def test_users_who_are_blocked_are_understood(path: Path) -> None:
+    """In that account, which isn't blocked itself; nobody else is."""
+    accounts = ShowAccounts("lab").parse(lines(path)).accounts
+
+    assert accounts["a1"].held == {"alice", "bob"}
+    assert not accounts["a1"].blocked
+    assert accounts["d1"].held == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("sacctmgr-show-configuration", None),
+        ("purge-months", Purge(12, "months")),
+        ("purge-days", Purge(30, "days")),
+        ("purge-hours", Purge(24, "hours")),
+        ("purge-archived", Purge(1, "months")),
+    ],
+)
+@pytest.mark.parametrize("release", ["22.05", "24.11", "26.05"])
+def test_when_records_are_purged_is_understood(release: str, name: str, rule: Purge | None) -> None:
+    """In every unit, whether they are archived or not."""
+    assert ShowPurge("lab").parse(lines(FOLDER / release / f"{name}.txt")) == rule
+
+
+@recorded("getent*")
+def test_unix_users_are_understood(path: Path, tmp_path: Path) -> None:
+    """Those who are known, though somebody else isn't."""
+    command = ResolveUsers("lab", ("alice", "bob", "nobody_here"), str(tmp_path / "getent"))
+
+    found = replaying(path, tmp_path).read(command)
+
+    homes = {"alice": "/home/alice", "bob": "/home/bob"}
+    assert found == ({} if path.stem == "getent-none" else homes)
+
+
+@recorded("mkhomedir-unknown-user", "mkhomedir-bad-umask")
+def test_a_home_that_can_not_be_made_is_explained(path: Path, tmp_path: Path) -> None:
+    """The helper itself says nothing but its exit code."""
+    command = MakeHome("lab", "alice", str(tmp_path / "mkhomedir_helper"), "0077")
+
+    with pytest.raises(CommandError, match=r"no such user|HOMEDIR_UMASK"):
+        replaying(path, tmp_path).write(command)
+
+
+@recorded("qos-*", failed=True)
+def test_a_qos_that_is_refused_is_a_failure(path: Path, tmp_path: Path) -> None:
+    """Where the exit code tells; in 22.05, only the state read back does."""
+    with pytest.raises(CommandError):
+        replaying(path, tmp_path).write(ModifyAccount("lab", "a1", ("qos=x",)))
+
+
+@recorded("block-users-all-lack")
+def test_blocking_nobody_is_no_failure(path: Path, tmp_path: Path) -> None:
+    """What was said tells that nothing was changed, in every release's words."""
+    blocked = changes.SetUsersBlocked(("dave",), "a1", blocked=True)
+
+    assert replaying(path, tmp_path).write(SetUsersBlocked("lab", blocked))
 
 
 @recorded("users", "users-without-where")
