@@ -77,6 +77,7 @@ def kept(service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     chosen |= {"transport": Keeping, "integrations": [LoggingIntegration()]}
     sentry_sdk.init(**chosen)
     observability.configure_logging(service)
+    structlog.configure(cache_logger_on_first_use=False)  # other tests capture these loggers
     with sentry_sdk.isolation_scope():
         yield kept
     sentry_sdk.get_global_scope().set_client(None)
