@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from slurm_tasks.slurm.commands import ShowAccounts
 from slurm_tasks.slurm.runner import ENVIRONMENT
 from tests.support.clusters import SUITES, InjectedJob, RealCluster, running_cluster
 
@@ -123,7 +124,7 @@ def dump_of_accounts(rec: Recorder) -> None:
     rec.add_user("carol", "p1", "a1")
     rec.dump("dump")
     sacctmgr = ("sacctmgr", "--parsable2", "--immediate", "show")
-    rec("dump-without-where", *sacctmgr, "account", "withassoc", f"format={_COLUMNS}")
+    rec("dump-without-where", "sacctmgr", *ShowAccounts("lab").argv())
     rec("accounts", *sacctmgr, "account", "format=account,description,organization")
     rec("accounts-noassoc-where", *sacctmgr, "account", "where", "cluster=lab",
         "format=account,description")  # fmt: skip

@@ -76,7 +76,7 @@ def replaying(path: Path, folder: Path) -> Runner:
 
 @recorded("dump-without-where")
 def test_the_listing_of_all_accounts_is_understood(path: Path) -> None:
-    """Parents, limits, users, a block, and an account that has lost its association."""
+    """Parents, limits, users, QoS, a block, and an account that has lost its association."""
     state = ShowAccounts("lab").parse(lines(path))
 
     limits = {"cpu": 100, "gres/gpu": 5, "mem": 2048}
