@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+MUTMUT := $(VENV)/.mutmut
 ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint format lock wheel clean
+.PHONY: help setup demo test lint mutants format lock wheel clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,16 +35,32 @@ lint: setup ## Check format, rules, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+mutants: $(MUTMUT) mutants/.inputs ## Change the code bit by bit: do unit tests notice? An hour (ARGS="--max-children 1")
+	$(BIN)/mutmut run $(ARGS)
+	$(BIN)/mutmut results --all true | $(BIN)/python -m tests.mutants
+
+$(MUTMUT): $(READY) requirements-mutants.lock
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-mutants.lock
+	@touch $@
+
+# A run that was interrupted goes on; after a change none of its results is to be trusted.
+mutants/.inputs: pyproject.toml $(shell find slurm_tasks tests -name '*.py' -o -name '*.txt')
+	rm -rf mutants
+	mkdir mutants
+	@touch $@
+
 format: setup ## Format the code, and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: setup ## Resolve the dependencies anew into requirements.lock
+lock: setup ## Resolve the dependencies anew into the requirements*.lock
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	  --upgrade --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile --group mutants --constraint requirements.lock --universal --python-version 3.11 \
+	  --upgrade --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements-mutants.lock
 
 wheel: setup ## Build the wheel into dist/
 	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
