@@ -38,7 +38,7 @@ class ResolveUsers(Command[dict[str, str]]):
         """Return home directories by username, as passwd has them."""
         homes = {}
         for line in lines:
-            fields = line.rstrip("\n").split(":")
+            fields = line.split(":")
             if len(fields) != _PASSWD_FIELDS:
                 raise ParseError(f"getent passwd printed {line[:200]!r}")
             homes[fields[0]] = fields[5]

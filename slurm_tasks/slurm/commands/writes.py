@@ -150,17 +150,13 @@ class CancelJobs(Write):
     """Cancel the jobs of an account, or those of one user in it."""
 
     account: str
-    user: str = ""
+    user: str | None = None
     tool: ClassVar[str] = "scancel"
 
     def argv(self) -> list[str]:
-        """Name the account."""
-        whose = [f"--user={account_name(self.user, user=True)}"] if self.user else []
-        return [
-            self.cluster_option,
-            f"--account={account_name(self.account)}",
-            *whose,
-        ]
+        """Name the account; an empty user's name is refused: it would mean everybody's jobs."""
+        whose = [] if self.user is None else [f"--user={account_name(self.user, user=True)}"]
+        return [self.cluster_option, f"--account={account_name(self.account)}", *whose]
 
 
 def for_change(change: changes.Change, cluster: str) -> list[Write]:
@@ -187,7 +183,7 @@ def for_change(change: changes.Change, cluster: str) -> list[Write]:
 
 
 def _cancellations(change: changes.CancelJobs, cluster: str) -> list[Write]:
-    return [CancelJobs(cluster, change.account, user) for user in change.users or ("",)]
+    return [CancelJobs(cluster, change.account, user) for user in change.users or (None,)]
 
 
 def _settings(

@@ -13,6 +13,7 @@ from slurm_tasks.errors import ParseError
 from slurm_tasks.model import changes, names
 from slurm_tasks.model.changes import Change
 from slurm_tasks.model.cluster import Account
+from slurm_tasks.model.purge import Purge
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import (
     AccountUsage,
@@ -21,6 +22,8 @@ from slurm_tasks.slurm.commands import (
     ShowAccounts,
     ShowConfig,
     ShowDefaults,
+    ShowPurge,
+    ShowQos,
     ShowTres,
     Write,
     for_change,
@@ -177,7 +180,7 @@ def test_homes_are_read_from_passwd() -> None:
 @pytest.mark.parametrize("line", ["alice", "alice:x:1:1::/home/alice", ":".join("abcdefgh")])
 def test_a_line_that_passwd_does_not_have_is_an_error(line: str) -> None:
     """It has seven fields."""
-    with pytest.raises(ParseError):
+    with pytest.raises(ParseError, match=f"getent passwd printed '{line}'"):
         commands.ResolveUsers("lab", ("alice",)).parse([line])
 
 
@@ -206,6 +209,7 @@ def test_a_home_is_looked_for_by_its_path() -> None:
         ),
         (ShowDefaults("lab"), "show user where cluster=lab format=user,defaultaccount"),
         (ShowTres("lab"), "show tres format=type,name"),
+        (ShowQos("lab"), "show qos format=name"),
     ],
 )
 def test_reads_ask_for_named_columns_with_a_header(command: Command[object], expected: str) -> None:
@@ -224,6 +228,8 @@ FOR_ACCOUNT: list[Callable[[str], Change]] = [
     lambda name: changes.SetParent("a1", name),
     lambda name: changes.SetLimits(name, {"cpu": 1}),
     lambda name: changes.SetBlocked(name, blocked=True),
+    lambda name: changes.SetQos(name, None),
+    lambda name: changes.SetUsersBlocked(("alice",), name, blocked=True),
     lambda name: changes.AddUsers(("alice",), name),
     lambda name: changes.SetDefault(("alice",), name),
     lambda name: changes.RemoveUsers(("alice",), name),
@@ -233,7 +239,13 @@ FOR_ACCOUNT: list[Callable[[str], Change]] = [
 FOR_USER: list[Callable[[str], Change]] = [
     lambda name: changes.AddUsers(("alice", name), "a1"),
     lambda name: changes.SetDefault((name,), "a1"),
+    lambda name: changes.SetUsersBlocked((name,), "a1", blocked=True),
     lambda name: changes.RemoveUsers((name,), "a1"),
+    lambda name: changes.CancelJobs("a1", (name,)),
+]
+FOR_UNIX_USER: list[Callable[[str], Command[object]]] = [
+    lambda name: commands.ResolveUsers("lab", (name,)),
+    lambda name: commands.MakeHome("lab", name, "/sbin/mkhome", "0077"),
 ]
 
 
@@ -247,6 +259,13 @@ def test_no_command_is_built_without_a_proper_account(
         argvs(make(name))
 
 
+@pytest.mark.parametrize("name", [name for name in BAD_ACCOUNTS if name != "root"])
+def test_no_account_is_created_below_an_improper_one(name: str) -> None:
+    """Below root, though, an account may be."""
+    with pytest.raises(ValueError, match="must not reach SLURM"):
+        argvs(changes.AddAccount("a1", name, "d", "o"))
+
+
 @pytest.mark.parametrize("make", FOR_USER)
 @pytest.mark.parametrize("name", BAD_USERS)
 def test_no_command_is_built_without_proper_users(make: Callable[[str], Change], name: str) -> None:
@@ -255,11 +274,33 @@ def test_no_command_is_built_without_proper_users(make: Callable[[str], Change],
         argvs(make(name))
 
 
+@pytest.mark.parametrize("make", FOR_UNIX_USER)
+@pytest.mark.parametrize("name", BAD_USERS)
+def test_the_head_node_is_not_asked_for_improper_users(
+    make: Callable[[str], Command[object]], name: str
+) -> None:
+    """They are neither looked up nor given a home."""
+    with pytest.raises(ValueError, match="must not reach SLURM as a user name"):
+        make(name).argv()
+
+
+def test_usernames_of_federations_reach_every_command() -> None:
+    """A dot, a plus or an @ is not for accounts, and good for users."""
+    name = "a.b+c@uni.example"
+
+    for argv in (
+        *(argvs(make(name))[0] for make in FOR_USER),
+        *(make(name).argv() for make in FOR_UNIX_USER),
+    ):
+        assert any(word.endswith(name) for word in argv)
+
+
 @pytest.mark.parametrize(
     "change",
     [
         changes.AddUsers((), "a1"),
         changes.SetDefault((), "a1"),
+        changes.SetUsersBlocked((), "a1", blocked=True),
         changes.RemoveUsers((), "a1"),
     ],
 )
@@ -433,6 +474,50 @@ def test_tres_are_read_with_their_names() -> None:
     assert ShowTres("lab").parse(lines) == {"cpu", "gres/gpu", "gres/gpu:a100"}
 
 
+def test_qos_are_read_by_their_names() -> None:
+    """Each is a row of its own."""
+    assert ShowQos("lab").parse(["Name\n", "normal\n", "slow\n"]) == {"normal", "slow"}
+    with pytest.raises(ParseError, match="'Name'"):
+        ShowQos("lab").parse(["normal\n"])
+
+
+def test_configurations_are_asked_for() -> None:
+    """That of slurmdbd of sacctmgr, that of slurmctld of scontrol, which needs no name."""
+    asked = [(command.program, command.argv()) for command in (ShowPurge("lab"), ShowConfig())]
+
+    assert asked == [("sacctmgr", ["show", "configuration"]), ("scontrol", ["show", "config"])]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("NONE", None),
+        ("12 months", Purge(12, "months")),
+        ("1 month*", Purge(1, "months")),
+        ("30 days", Purge(30, "days")),
+        ("24 hours*", Purge(24, "hours")),
+    ],
+)
+def test_the_purge_of_job_records_is_read(value: str, expected: Purge | None) -> None:
+    """An asterisk means that they are archived before; other records' purges don't matter."""
+    lines = ["PurgeEventAfter = 1 day\n", f"PurgeJobAfter          = {value} \n", "X = y\n"]
+
+    assert ShowPurge("lab").parse(lines) == expected
+
+
+@pytest.mark.parametrize("value", ["", "12", "12 years", "months", "12 months later"])
+def test_a_purge_that_is_not_understood_is_an_error(value: str) -> None:
+    """It is never taken for none; the message says what was found."""
+    with pytest.raises(ParseError, match=f"PurgeJobAfter = '{value}' in slurmdbd's"):
+        ShowPurge("lab").parse([f"PurgeJobAfter = {value}\n"])
+
+
+def test_a_configuration_without_a_purge_is_an_error() -> None:
+    """That of slurmdbd is missing, not empty."""
+    with pytest.raises(ParseError, match="names no PurgeJobAfter"):
+        ShowPurge("lab").parse(["ClusterName = lab\n"])
+
+
 def test_the_clusters_name_is_read_from_its_configuration() -> None:
     """`scontrol show config` prints `ClusterName = lab`, and values with equals signs."""
     found = ShowConfig().parse(
@@ -464,7 +549,7 @@ rows = columns.flatmap(lambda count: st.lists(cells, min_size=count, max_size=co
 
 
 @given(st.sampled_from(READS), st.booleans(), st.lists(rows | st.text(), max_size=6))
-@settings(max_examples=200)
+@settings(max_examples=5 * settings().max_examples)
 def test_reading_never_fails_otherwise_than_with_a_parse_error(
     command: Command[object], header: bool, lines: list[str]
 ) -> None:
