@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -30,11 +29,6 @@ _DIGITS = 40
 """Amounts with more digits, before or after the point, are nobody's; Decimal would overflow."""
 
 
-def _number(value: object) -> object:
-    """Take a float by what it looks like: 0.1 is meant, not 0.1000000000000000055."""
-    return str(value) if isinstance(value, float) else value
-
-
 class Component(BaseModel):
     """A TRES that is billed.
 
@@ -51,11 +45,11 @@ class Component(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    limit: Annotated[Annotated[Decimal, Field(ge=0)] | None, BeforeValidator(_number)]
+    limit: Annotated[Decimal, Field(ge=0)] | None
     measured_unit: str = Field(min_length=1, max_length=30)
     accounting_type: Literal["usage", "limit"]
     label: str = Field(min_length=1, max_length=150)
-    unit_factor: Annotated[Decimal, BeforeValidator(_number), Field(gt=0)] = Decimal(1)
+    unit_factor: Decimal = Field(gt=0, default=Decimal(1))
     limit_period: Literal["month", "quarterly", "annual", "total"] | None = None
     enforce_limit: bool = True
 
@@ -105,10 +99,8 @@ class Component(BaseModel):
 
 
 def _decimal(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        return None
     try:
-        number = Decimal(str(value))
+        number = Decimal(str(value))  # nothing in JSON but numbers and texts of them reads as one
     except InvalidOperation:
         return None
     return number if number.is_finite() and abs(number.adjusted()) < _DIGITS else None
@@ -146,13 +138,14 @@ def parse(text: str, source: str) -> dict[str, Component]:
             f"{source}: it holds no components; `slurm-tasks components example` prints some"
         )
     lines = dict(_lines(root, ()))
-    problems = [*_duplicates(root, source), *_names(root, source)]
+    problems = [*_duplicates(root), *_names(root)]
     try:
         components = _ADAPTER.validate_python({str(key): value for key, value in data.items()})
     except ValidationError as error:
-        problems += (_problem(item["loc"], item["msg"], lines, source) for item in error.errors())
+        problems += (_problem(item["loc"], item["msg"], lines) for item in error.errors())
     if problems:
-        raise ConfigurationError(sorted(problems, key=_line))
+        problems.sort(key=lambda problem: problem[0])
+        raise ConfigurationError([f"{source}:{line}: {text}" for line, text in problems])
     return {name.lower(): component for name, component in components.items()}
 
 
@@ -165,40 +158,36 @@ def _lines(node: yaml.Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, 
             yield from ((p, n) for p, n in _lines(value, inner) if p != inner)
 
 
-def _duplicates(node: yaml.Node, source: str) -> Iterator[str]:
+def _duplicates(node: yaml.Node) -> Iterator[tuple[int, str]]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
-                yield f"{source}:{key.start_mark.line + 1}: {key.value} is there twice"
+                yield key.start_mark.line + 1, f"{key.value} is there twice"
             seen.add(key.value)
-            yield from _duplicates(value, source)
+            yield from _duplicates(value)
 
 
-def _names(root: yaml.MappingNode, source: str) -> Iterator[str]:
+def _names(root: yaml.MappingNode) -> Iterator[tuple[int, str]]:
     # as they are written: YAML takes `no` for False and 010 for 8
     for key, _ in root.value:
         if key.tag != _STRING or not tres.is_tres(key.value.lower()):
-            yield (
-                f"{source}:{key.start_mark.line + 1}: {key.value!r} is not a TRES: write its type,"
-                " with the name after a slash for gres (cpu, mem, gres/gpu, gres/gpu:a100, …)"
+            text = (
+                f"{key.value!r} is not a TRES: write its type, with the name after a slash for gres"
+                " (cpu, mem, gres/gpu, gres/gpu:a100, …)"
             )
+            yield key.start_mark.line + 1, text
 
 
 def _problem(
-    loc: tuple[int | str, ...], message: str, lines: dict[tuple[str, ...], int], source: str
-) -> str:
+    loc: tuple[int | str, ...], message: str, lines: dict[tuple[str, ...], int]
+) -> tuple[int, str]:
     path = tuple(map(str, loc))
     known = path
     while known not in lines:
         known = known[:-1]
     text = message.removeprefix("Value error, ")
-    return f"{source}:{lines[known]}: {'.'.join(path)}: {text[:1].lower()}{text[1:]}"
-
-
-def _line(problem: str) -> int:
-    parts = problem.split(": ", maxsplit=1)[0].split(":")
-    return next((int(part) for part in parts if part.isdigit()), 0)
+    return lines[known], f"{'.'.join(path)}: {text[:1].lower()}{text[1:]}"
 
 
 def order_limits(components: Components, limits: Mapping[str, object]) -> dict[str, int]:

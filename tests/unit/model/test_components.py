@@ -33,6 +33,7 @@ gres/GPU:
   accounting_type: usage
   label: GPU
 """
+WHOLE = f"SLURM takes whole ones, at most {MAX_MINUTES}"
 REQUIRED = "{limit: 1, measured_unit: h, accounting_type: limit, label: x"
 
 
@@ -106,7 +107,9 @@ mem:
         ["tres.yaml:15", "mem is there twice"],
         ["tres.yaml:15", "mem"],
     ]
-    assert "0.5 TRES-minutes" in problems[-1]
+    assert (
+        problems[-1] == f"tres.yaml:15: mem: limit times unit_factor is 0.5 TRES-minutes; {WHOLE}"
+    )
 
 
 def test_a_missing_setting_is_named_at_its_component() -> None:
@@ -115,6 +118,13 @@ def test_a_missing_setting_is_named_at_its_component() -> None:
 
     assert problems[:1] == ("tres.yaml:1: cpu.measured_unit: field required",)
     assert problems[-1].startswith("tres.yaml:3: node.")
+
+
+def test_a_setting_that_is_there_twice_is_named() -> None:
+    """YAML would take the last one without a word."""
+    (problem,) = problems_of(f"cpu: {REQUIRED},\n  limit: 2}}\n")
+
+    assert problem == "tres.yaml:2: limit is there twice"
 
 
 @pytest.mark.parametrize("key", ["no", "010", "1", "null", "2026-01-01"])
@@ -130,9 +140,10 @@ def test_a_name_that_yaml_takes_for_something_else_is_no_tres(key: str) -> None:
     [
         ("", "tres.yaml: it holds no components"),
         ("- cpu\n- mem\n", "tres.yaml: it holds no components"),
-        ("cpu: [\n", "tres.yaml:2: this is not YAML"),
-        ("cpu:\n  limit: 1\n\tlabel: x\n", "tres.yaml:3: this is not YAML"),
-        ("cpu: 2026-02-30\n", "tres.yaml: this is not YAML"),
+        ("!!set {cpu, mem}\n", "tres.yaml: it holds no components"),
+        ("cpu: [\n", "tres.yaml:2: this is not YAML: expected the node content"),
+        ("cpu:\n  limit: 1\n\tlabel: x\n", "tres.yaml:3: this is not YAML: found character"),
+        ("cpu: 2026-02-30\n", "tres.yaml: this is not YAML: not readable"),
     ],
 )
 def test_a_file_of_another_shape_is_refused(text: str, place: str) -> None:
@@ -166,7 +177,7 @@ def test_an_ordered_limit_becomes_whole_minutes(amount: object, minutes: int) ->
     "amount",
     [
         *(-1, "-0.1", None, True, "ten", "", float("nan"), float("inf"), [], {}),
-        *(0.01, 10**30, "1e999999", "1e-999999", MAX_MINUTES),
+        *(0.01, 10**30, "1e999999", "1e-999999", MAX_MINUTES, MAX_MINUTES + 1),
     ],
 )
 def test_a_limit_that_slurm_cannot_take_is_refused(amount: object) -> None:
@@ -175,6 +186,27 @@ def test_a_limit_that_slurm_cannot_take_is_refused(amount: object) -> None:
         component().minutes("cpu", amount)
 
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("amount", "reason"),
+    [
+        (-1, "-1: it must be a number from 0 on"),
+        ("0.01", f"0.01 CPU-hours, which is 0.6 TRES-minutes; {WHOLE}"),
+        (10**30, f"{10**30}: that is more than SLURM can count"),
+    ],
+)
+def test_the_refusal_of_a_limit_says_what_is_wrong_with_it(amount: object, reason: str) -> None:
+    """In the units of the order and, where that explains it, in the cluster's."""
+    with pytest.raises(PermanentError) as caught:
+        component().minutes("cpu", amount)
+
+    assert str(caught.value) == f"the limit of cpu is {reason}"
+
+
+def test_the_greatest_limit_is_one_that_slurm_takes() -> None:
+    """To the very minute."""
+    assert component(factor="1").minutes("cpu", MAX_MINUTES) == MAX_MINUTES
 
 
 @given(st.integers(0, 10**12), st.integers(1, 10**6), st.sampled_from([1, 10, 1000]))
@@ -190,7 +222,7 @@ def test_a_limit_there_and_back_is_unchanged(amount: int, factor: int, divisor: 
     assert chosen.units(minutes) == amount
 
 
-@pytest.mark.parametrize(("minutes", "amount"), [(89, 1), (90, 2), (100, 2), (0, 0)])
+@pytest.mark.parametrize(("minutes", "amount"), [(89, 1), (90, 2), (150, 3), (0, 0)])
 def test_a_limit_that_an_administrator_set_is_rounded_to_whole_units(
     minutes: int, amount: int
 ) -> None:
@@ -225,6 +257,13 @@ def test_limits_come_from_the_order_and_the_configuration() -> None:
     assert limits == {"cpu": 600, "mem": 40000 * 61440}
 
 
+def test_an_order_cannot_set_the_limit_of_a_usage_based_tres() -> None:
+    """What the configuration says of it counts, whatever the order names."""
+    found = components.parse(GOOD, "tres.yaml")
+
+    assert components.order_limits(found, {"cpu": 10, "mem": 1})["mem"] == 40000 * 61440
+
+
 def test_an_order_with_several_impossible_limits_names_all_of_them() -> None:
     """One refusal holds every problem, also components that the cluster doesn't have."""
     found = components.parse(GOOD, "tres.yaml")
@@ -232,8 +271,10 @@ def test_an_order_with_several_impossible_limits_names_all_of_them() -> None:
     with pytest.raises(PermanentError) as caught:
         components.order_limits(found, {"cpu": -1, "storage": 5})
 
-    assert "the limit of cpu is -1" in str(caught.value)
-    assert "'storage' is for a component that this cluster doesn't have" in str(caught.value)
+    assert str(caught.value) == (
+        "the limit of cpu is -1: it must be a number from 0 on;"
+        " the limit of 'storage' is for a component that this cluster doesn't have"
+    )
 
 
 def test_only_limit_based_tres_have_limits_in_waldur() -> None:
@@ -243,6 +284,31 @@ def test_only_limit_based_tres_have_limits_in_waldur() -> None:
     limits = components.resource_limits(found, {"cpu": 600, "mem": 61440, "node": 5})
 
     assert limits == {"cpu": 10}
+
+
+@pytest.mark.parametrize("current", [{}, {"cpu": 9}, {"cpu": None}])
+def test_waldur_is_told_of_limits_that_it_does_not_have(current: dict[str, object]) -> None:
+    """Of limit-based components that the cluster limits, in Waldur's units."""
+    found = components.parse(GOOD, "tres.yaml")
+
+    assert components.changed_limits(found, {"cpu": 600, "mem": 61440}, current) == {"cpu": 10}
+    assert components.changed_limits(found, {}, current) == {}
+
+
+@pytest.mark.parametrize("current", [11, "10.5"])
+def test_a_limit_that_is_no_whole_unit_is_told_once(current: object) -> None:
+    """Ten hours and a half become eleven; what Waldur has, so or so, is no difference."""
+    found = components.parse(GOOD, "tres.yaml")
+
+    assert components.changed_limits(found, {"cpu": 630}, {"cpu": 10}) == {"cpu": 11}
+    assert components.changed_limits(found, {"cpu": 630}, {"cpu": current}) == {}
+
+
+def test_a_limit_that_slurm_lists_rounded_is_no_difference() -> None:
+    """Waldur keeps the memory that was ordered, and the cluster shows `2.50T` of it."""
+    found = {"mem": component(factor="1")}
+
+    assert components.changed_limits(found, {"mem": 2621440}, {"mem": 2621952}) == {}
 
 
 def test_every_component_has_an_amount() -> None:
