@@ -33,6 +33,17 @@ def test_a_cluster_with_none_of_the_named_accounts_is_refused(intent: Intent) ->
     assert ACCOUNT in str(caught.value)
 
 
+def test_three_of_the_missing_accounts_are_shown() -> None:
+    """Enough to know them by, however many there are."""
+    items = tuple(
+        desired(Intent.UPDATE, resource=uuid(f"a{number}"), backend_id=f"gone{number}")
+        for number in range(4)
+    )
+
+    with pytest.raises(GuardError, match=r"none of the 4 .* \(gone0, gone1, gone2, …\)"):
+        guard.check_cluster(items, ELSEWHERE)
+
+
 def test_one_of_the_named_accounts_tells_the_right_cluster() -> None:
     """Others may have been removed by hand; they are made again or reported."""
     other = desired(Intent.UPDATE, resource=uuid("a2"), backend_id="gone")

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from slurm_tasks.model.messages import (
     MAX_MINUTES,
+    CheckRequest,
     CollectRequest,
     Desired,
     Intent,
@@ -69,6 +70,15 @@ def test_accounts_that_must_not_reach_slurm_do_not_cross(name: str) -> None:
     assert "is not an account's name" in refused(backend_id=name)
     with pytest.raises(ValidationError, match="is not an account's name"):
         CollectRequest(accounts={name: RESOURCE}, periods=())
+
+
+def test_what_is_measured_or_looked_for_is_named() -> None:
+    """Only an allocation may have no account yet."""
+    assert desired(backend_id="").backend_id == ""
+    for asked in ({"accounts": {"": RESOURCE}, "periods": ()}, {"accounts": [""]}):
+        model = CollectRequest if "periods" in asked else CheckRequest
+        with pytest.raises(ValidationError, match="an account's name is empty"):
+            model.model_validate(asked)
 
 
 @pytest.mark.parametrize("text", ["", "1", "g" * 32, RESOURCE.upper(), f"{RESOURCE} "])

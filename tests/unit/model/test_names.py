@@ -103,9 +103,12 @@ def test_slugs_keep_plain_letters(title: str, expected: str) -> None:
 @pytest.mark.parametrize("prefix", ["", "Hpc_", "hpc.", "_hpc", "-x", "h p", "é"])
 def test_a_prefix_with_other_characters_is_a_problem(prefix: str) -> None:
     """A prefix that SLURM would fold, split or take for an option is named."""
-    problems = prefixes(allocation=prefix, max_len=41).problems()
+    (problem,) = prefixes(allocation=prefix, max_len=41).problems()
 
-    assert any("SLURM_ALLOCATION_PREFIX" in problem for problem in problems)
+    assert problem == (
+        f"SLURM_ALLOCATION_PREFIX is {prefix!r}: use one or more of a-z, 0-9, _ and -,"
+        " and start with a letter or a digit"
+    )
 
 
 @pytest.mark.parametrize("max_len", [16, 42, 0, -1])

@@ -259,6 +259,17 @@ def test_a_new_allocation_in_a_moved_project_moves_it_and_makes_the_customer_onc
     assert [type(change) for change in changes] == [AddAccount, SetParent, AddAccount]
 
 
+def test_a_customer_below_its_own_project_is_refused() -> None:
+    """A move would make a ring of them; a person has to untangle it."""
+    above = customer(OTHER, parent=PROJECT_ACCOUNT)
+    state = cluster(customer(), project(), above, allocation())
+
+    with pytest.raises(PermanentError, match="but stands below it; move it") as caught:
+        planned(state, Intent.UPDATE, customer=OTHER)
+
+    assert f"{above.name!r} should stand above {PROJECT_ACCOUNT!r}" in str(caught.value)
+
+
 def test_a_project_an_operator_hung_elsewhere_stays_there() -> None:
     """Only from one customer's account to another's is a project moved."""
     state = cluster(customer(), Account("physics", "root"), project(parent="physics"), allocation())
@@ -392,6 +403,17 @@ def test_other_defaults_stay_where_they_are() -> None:
     assert with_defaults_moved([removal], state, {"alice": "waldur"}, RULES) == [removal]
 
 
+def test_defaults_are_moved_right_before_the_removal() -> None:
+    """All else in the plan keeps its place."""
+    state = cluster(allocation("alice", parent="waldur"), users=frozenset({"alice"}))
+    before, after = CancelJobs(ACCOUNT, ("alice",)), RemoveAccount(ACCOUNT)
+    removal = RemoveUsers(("alice",), ACCOUNT)
+
+    moved = with_defaults_moved([before, removal, after], state, {"alice": ACCOUNT}, RULES)
+
+    assert moved == [before, SetDefault(("alice",), "waldur"), removal, after]
+
+
 def test_removals_count_users_and_accounts() -> None:
     """What is added, set or cancelled takes nothing away."""
     changes: list[Change] = [
@@ -489,7 +511,7 @@ def plan_or_nothing(item: Desired, state: Cluster, rules: Rules = RULES) -> list
         return []
 
 
-@settings(max_examples=80)
+@settings(max_examples=2 * settings().max_examples)
 @given(clusters(), allocations(), sites)
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
     state: Cluster, item: Desired, rules: Rules
@@ -501,7 +523,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
         assert plan(item, advance(state, changes), REMOVABLE, rules) == []
 
 
-@settings(max_examples=80)
+@settings(max_examples=2 * settings().max_examples)
 @given(clusters(), allocations(), sites)
 def test_a_plan_touches_nothing_but_its_own(state: Cluster, item: Desired, rules: Rules) -> None:
     """Every other account stays as it is; the default account may only gain users."""
@@ -521,7 +543,7 @@ def test_a_plan_touches_nothing_but_its_own(state: Cluster, item: Desired, rules
             assert after.get(name) == account
 
 
-@settings(max_examples=80)
+@settings(max_examples=2 * settings().max_examples)
 @given(clusters(), allocations())
 def test_members_remove_only_who_may_be_removed(state: Cluster, item: Desired) -> None:
     """Whoever is no user of the offering keeps every association; nobody wanted is removed."""

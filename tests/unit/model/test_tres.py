@@ -66,6 +66,21 @@ def test_odd_numbers_are_read_or_refused(name: str, value: str) -> None:
         assert all(count >= 0 for count in tres.parse(f"{name}={value}").values())
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(2621952, 2621440), (2621440, 2621440), (1025, 1025), (1536, 1536), (512, 512), (0, 0)],
+)
+def test_memory_limits_are_listed_rounded(value: int, shown: int) -> None:
+    """As `2.50T`, where the MB and the GB are multiples of 512; all others to the megabyte."""
+    assert tres.listed("mem", value) == shown
+
+
+@pytest.mark.parametrize(("name", "value"), [("cpu", 2621952), ("mem", tres.UNLIMITED)])
+def test_other_limits_are_listed_as_they_were_set(name: str, value: int) -> None:
+    """Only memory has a unit; -1 is no amount of it."""
+    assert tres.listed(name, value) == value
+
+
 def test_limits_are_written_sorted_and_unlimited_as_minus_one() -> None:
     """The same limits always give the same argument; -1 takes one away."""
     assert tres.render({"mem": 5, "cpu": tres.UNLIMITED}) == "cpu=-1,mem=5"

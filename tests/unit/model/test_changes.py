@@ -1,0 +1,135 @@
+"""Changes: what people read of them, and what they do to the state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from slurm_tasks.model.changes import (
+    AddAccount,
+    AddUsers,
+    CancelJobs,
+    Change,
+    RemoveAccount,
+    RemoveUsers,
+    SetBlocked,
+    SetDefault,
+    SetLimits,
+    SetParent,
+    SetQos,
+    SetUsersBlocked,
+    advance,
+)
+from slurm_tasks.model.cluster import Account, Cluster
+from tests.unit.build import cluster
+
+TWO = ("alice", "bob")
+
+
+def state(account: Account) -> Cluster:
+    """Make a cluster with one account below one of another QoS."""
+    return cluster(Account("p1", "root", qos=frozenset({"long"})), account)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (AddAccount("a1", "p1", "d", "o"), "create account a1 under p1"),
+        (
+            AddAccount("a1", "p1", "d", "o", {"mem": 5, "cpu": 6}),
+            "create account a1 under p1 with cpu=6,mem=5",
+        ),
+        (SetParent("p1", "c2"), "move account p1 under c2"),
+        (SetLimits("a1", {"cpu": -1}), "set limits of a1 to cpu=-1"),
+        (SetBlocked("a1", blocked=True), "block submission to a1"),
+        (SetBlocked("a1", blocked=False), "allow submission to a1"),
+        (SetQos("a1", "slow"), "switch a1 to QoS slow"),
+        (SetQos("a1", None), "switch a1 to the inherited QoS"),
+        (SetUsersBlocked(TWO, "a1", blocked=True), "block submission by alice, bob to a1"),
+        (SetUsersBlocked(TWO, "a1", blocked=False), "allow submission by alice, bob to a1"),
+        (AddUsers(TWO, "a1"), "add alice, bob to a1"),
+        (AddUsers(TWO, "a1", "waldur"), "add alice, bob to a1, default account waldur"),
+        (SetDefault(TWO, "a1"), "make a1 the default account of alice, bob"),
+        (CancelJobs("a1"), "cancel jobs in a1"),
+        (CancelJobs("a1", TWO), "cancel jobs of alice, bob in a1"),
+        (RemoveUsers(TWO, "a1"), "remove alice, bob from a1"),
+        (RemoveAccount("a1"), "remove account a1"),
+    ],
+)
+def test_a_change_reads_as_a_sentence(change: Change, sentence: str) -> None:
+    """`slurm-tasks plan` and the outcomes show it to people."""
+    assert str(change) == sentence
+
+
+def test_a_new_account_inherits_its_parents_qos() -> None:
+    """Its jobs may run in what those of the account above may."""
+    before = state(Account("root"))
+
+    below = advance(before, [AddAccount("a1", "p1", "text", "o")]).accounts["a1"]
+    nowhere = advance(before, [AddAccount("a1", "gone", "text", "o")]).accounts["a1"]
+
+    assert below == Account("a1", "p1", "text", qos=frozenset({"long"}))
+    assert nowhere.qos == frozenset()
+
+
+def test_a_name_that_slurmdbd_knows_keeps_its_description() -> None:
+    """Whatever description an add names; the name is then no longer a bare one."""
+    before = replace(cluster(), bare={"a1": "theirs", "a2": "others"})
+
+    after = advance(before, [AddAccount("a1", "waldur", "ours", "o")])
+
+    assert after.accounts["a1"].description == "theirs"
+    assert after.bare == {"a2": "others"}
+
+
+def test_limits_are_merged_and_kept_as_slurm_lists_them() -> None:
+    """-1 takes one away, others stay, memory is rounded as the next listing rounds it."""
+    before = state(Account("a1", "p1", limits={"cpu": 5, "node": 1}))
+    limits = {"cpu": -1, "mem": 2621952}
+
+    new = advance(before, [AddAccount("a2", "p1", "d", "o", limits)]).accounts["a2"]
+    changed = advance(before, [SetLimits("a1", limits)]).accounts["a1"]
+
+    assert new.limits == {"mem": 2621440}
+    assert changed.limits == {"node": 1, "mem": 2621440}
+
+
+def test_newcomers_join_their_default_account_too() -> None:
+    """Both associations are made at once; a default that the cluster lacks makes none."""
+    before = state(Account("a1", "p1", users=frozenset({"carol"})))
+
+    after = advance(before, [AddUsers(TWO, "a1", "waldur")])
+
+    assert after.accounts["a1"].users == {"alice", "bob", "carol"}
+    assert after.accounts["waldur"].users == {"alice", "bob"}
+    assert advance(before, [AddUsers(TWO, "a1", "gone")]).get("gone") is None
+
+
+def test_a_user_who_is_removed_is_no_longer_held() -> None:
+    """The block of an association goes with it; those of others stay."""
+    held = frozenset({"alice", "bob"})
+    before = state(Account("a1", "p1", users=frozenset({*held, "carol"}), held=held))
+
+    after = advance(before, [RemoveUsers(("alice",), "a1")])
+
+    assert after.accounts["a1"].users == {"bob", "carol"}
+    assert after.accounts["a1"].held == {"bob"}
+
+
+def test_users_are_blocked_and_allowed_one_by_one() -> None:
+    """Who is named is blocked or opened; nobody else is."""
+    before = state(Account("a1", "p1", held=frozenset({"bob"})))
+
+    blocked = advance(before, [SetUsersBlocked(("alice",), "a1", blocked=True)])
+    opened = advance(blocked, [SetUsersBlocked(("bob",), "a1", blocked=False)])
+
+    assert blocked.accounts["a1"].held == {"alice", "bob"}
+    assert opened.accounts["a1"].held == {"alice"}
+
+
+def test_jobs_and_defaults_are_no_part_of_the_state() -> None:
+    """Nothing that the next listing shows changes."""
+    before = state(Account("a1", "p1"))
+
+    assert advance(before, [CancelJobs("a1"), SetDefault(TWO, "a1")]) == before
