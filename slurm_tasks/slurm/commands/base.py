@@ -18,7 +18,8 @@ def account_name(text: str, *, user: bool = False) -> str:
     """Return a name that may reach SLURM; anything else is a ValueError."""
     valid = names.is_username(text) if user else names.is_account(text) and text != "root"
     if not valid:
-        raise ValueError(f"{text!r} must not reach SLURM as a {'user' if user else 'account'} name")
+        kind = "a user" if user else "an account"
+        raise ValueError(f"{text!r} must not reach SLURM as {kind}'s name")
     return text
 
 

@@ -66,7 +66,9 @@ class ShowAccounts(Command[Cluster]):
             )
         for name, users in members.items():
             if name not in accounts:
-                raise ParseError(f"{name!r} has users ({', '.join(users)}) and is no account")
+                raise ParseError(
+                    f"{name!r} has users ({', '.join(sorted(users))}) and is no account"
+                )
             accounts[name] = replace(
                 accounts[name], users=frozenset(users), held=frozenset(held.get(name, ()))
             )

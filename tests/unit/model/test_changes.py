@@ -73,6 +73,23 @@ def test_a_new_account_inherits_its_parents_qos() -> None:
     assert nowhere.qos == frozenset()
 
 
+def test_an_account_is_moved_and_blocked_where_it_is() -> None:
+    """All else of it stays."""
+    before = Account("a1", "p1", "text", {"cpu": 5}, frozenset({"alice"}))
+
+    changes = (SetParent("a1", "waldur"), SetBlocked("a1", blocked=True))
+    after = advance(state(before), changes).accounts["a1"]
+
+    assert after == replace(before, parent="waldur", blocked=True)
+
+
+def test_an_account_below_nothing_inherits_no_qos() -> None:
+    """Its parent is of another cluster, or gone."""
+    before = state(Account("a1", "gone", qos=frozenset({"slow"})))
+
+    assert advance(before, [SetQos("a1", None)]).accounts["a1"].qos == frozenset()
+
+
 def test_a_name_that_slurmdbd_knows_keeps_its_description() -> None:
     """Whatever description an add names; the name is then no longer a bare one."""
     before = replace(cluster(), bare={"a1": "theirs", "a2": "others"})

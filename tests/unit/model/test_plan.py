@@ -291,6 +291,20 @@ def test_an_owners_account_of_the_old_agent_serves_as_parent_only() -> None:
     ]
 
 
+def test_an_owners_account_is_known_by_its_marker() -> None:
+    """Whatever its name: prefixes may have changed since it was made."""
+    old_customer, old_project = replace(customer(), name="uni"), replace(project(), name="lab")
+
+    (below_project,) = planned(cluster(old_customer, old_project))
+    added, below_customer = planned(cluster(old_customer))[:2]
+
+    assert isinstance(below_project, AddAccount)
+    assert below_project.parent == "lab"
+    assert isinstance(added, AddAccount)
+    assert isinstance(below_customer, AddAccount)
+    assert (added.parent, below_customer.parent) == ("uni", PROJECT_ACCOUNT)
+
+
 def test_an_owners_account_with_another_marker_is_refused() -> None:
     """The name of our project, marked as somebody else's: a person has to look."""
     wrong = Account(CUSTOMER_ACCOUNT, "waldur", f"waldur:customer:{uuid('c9')}")
@@ -349,20 +363,23 @@ def test_a_termination_of_what_is_not_there_tidies_up() -> None:
 
 def test_a_termination_with_accounts_below_is_refused() -> None:
     """SLURM would remove the whole subtree; an operator made it."""
-    state = cluster(customer(), project(), allocation(), Account("sub", ACCOUNT))
+    below = (Account("sub", ACCOUNT), Account("more", ACCOUNT))
+    state = cluster(customer(), project(), allocation(), *below)
 
-    with pytest.raises(PermanentError, match="sub on cluster 'lab' are below it"):
+    with pytest.raises(PermanentError, match="more, sub on cluster 'lab' are below it"):
         planned(state, Intent.TERMINATE)
 
 
 def test_an_account_of_other_clusters_is_removed_from_this_one_only() -> None:
     """The change says that the cluster has to be named."""
-    state = Cluster("lab", standing_cluster().accounts, shared=frozenset({ACCOUNT}))
+    shared = frozenset({ACCOUNT, CUSTOMER_ACCOUNT})
+    state = Cluster("lab", standing_cluster().accounts, shared=shared)
 
     changes = planned(state, Intent.TERMINATE)
 
     assert RemoveAccount(ACCOUNT, shared=True) in changes
     assert RemoveAccount(PROJECT_ACCOUNT, shared=False) in changes
+    assert RemoveAccount(CUSTOMER_ACCOUNT, shared=True) in changes
 
 
 def test_a_default_is_moved_before_its_association_goes() -> None:

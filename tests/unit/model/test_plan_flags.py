@@ -25,7 +25,9 @@ from tests.unit.build import (
     REMOVABLE,
     RULES,
     cluster,
+    customer,
     desired,
+    project,
     standing_cluster,
 )
 
@@ -114,6 +116,15 @@ def test_a_new_account_has_its_qos_before_users_join() -> None:
     changes = planned(cluster(), Intent.CREATE, ruled(), downscaled=True, users=("alice",))
 
     assert [type(change) for change in changes[-3:]] == [AddAccount, SetQos, AddUsers]
+
+
+def test_a_new_account_keeps_what_it_inherits_from_a_switched_one() -> None:
+    """Its own flags don't want that QoS, but the account above has no other to give."""
+    slow = replace(project(), qos=frozenset({"slow"}))
+
+    changes = planned(cluster(customer(), slow), Intent.CREATE, ruled(), downscaled=False)
+
+    assert [type(change) for change in changes] == [AddAccount]
 
 
 def test_a_switched_account_shows_it() -> None:

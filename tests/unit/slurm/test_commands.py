@@ -186,7 +186,7 @@ def test_a_line_that_passwd_does_not_have_is_an_error(line: str) -> None:
 
 def test_nobody_asks_for_all_unix_users() -> None:
     """Without a name getent would list them."""
-    with pytest.raises(ValueError, match="all would be listed"):
+    with pytest.raises(ValueError, match=r"^without a user's name all would be listed"):
         commands.ResolveUsers("lab", ()).argv()
 
 
@@ -255,14 +255,14 @@ def test_no_command_is_built_without_a_proper_account(
     make: Callable[[str], Change], name: str
 ) -> None:
     """An empty name would mean every account, root's would mean all of the tree."""
-    with pytest.raises(ValueError, match="must not reach SLURM"):
+    with pytest.raises(ValueError, match="must not reach SLURM as an account's name"):
         argvs(make(name))
 
 
 @pytest.mark.parametrize("name", [name for name in BAD_ACCOUNTS if name != "root"])
 def test_no_account_is_created_below_an_improper_one(name: str) -> None:
     """Below root, though, an account may be."""
-    with pytest.raises(ValueError, match="must not reach SLURM"):
+    with pytest.raises(ValueError, match="must not reach SLURM as an account's name"):
         argvs(changes.AddAccount("a1", name, "d", "o"))
 
 
@@ -270,7 +270,7 @@ def test_no_account_is_created_below_an_improper_one(name: str) -> None:
 @pytest.mark.parametrize("name", BAD_USERS)
 def test_no_command_is_built_without_proper_users(make: Callable[[str], Change], name: str) -> None:
     """A list, an option or root in the place of a user is refused."""
-    with pytest.raises(ValueError, match="must not reach SLURM"):
+    with pytest.raises(ValueError, match="must not reach SLURM as a user's name"):
         argvs(make(name))
 
 
@@ -280,7 +280,7 @@ def test_the_head_node_is_not_asked_for_improper_users(
     make: Callable[[str], Command[object]], name: str
 ) -> None:
     """They are neither looked up nor given a home."""
-    with pytest.raises(ValueError, match="must not reach SLURM as a user name"):
+    with pytest.raises(ValueError, match="must not reach SLURM as a user's name"):
         make(name).argv()
 
 
@@ -306,7 +306,7 @@ def test_usernames_of_federations_reach_every_command() -> None:
 )
 def test_no_command_is_built_for_no_users(change: Change) -> None:
     """Without a name it would act on all users."""
-    with pytest.raises(ValueError, match="would act on all of them"):
+    with pytest.raises(ValueError, match=r"^a command without users would act on all of them"):
         argvs(change)
 
 
@@ -381,6 +381,7 @@ def test_accounts_of_other_clusters_are_names_that_are_taken() -> None:
         )
     )
 
+    assert state.name == "lab"
     assert "a1" not in state.accounts
     assert state.bare == {"a1": "theirs"}
     assert state.shared == {"a1", "a2"}
@@ -400,6 +401,18 @@ def test_a_description_on_several_lines_is_joined() -> None:
 
     assert found["a1"].description == "first line  | third|x"
     assert found["a2"].parent == "a1"
+
+
+def test_only_the_line_end_is_cut_off() -> None:
+    """A description may end in a blank or in any letter."""
+    assert accounts("lab|a1|root|||normal||PROJECT X ")["a1"].description == "PROJECT X "
+    assert accounts("lab|a1|root|||normal||PROJECT X")["a1"].description == "PROJECT X"
+
+
+def test_a_row_that_is_too_short_is_shown() -> None:
+    """As it was printed, with what was expected of it."""
+    with pytest.raises(ParseError, match=r"expected 2 columns \(User\|Def Acct\), got 'alice\\n'"):
+        ShowDefaults("lab").parse(["User|Def Acct\n", "alice\n"])
 
 
 def test_a_description_may_hold_pipes() -> None:
@@ -456,8 +469,8 @@ def test_a_limit_that_is_not_understood_names_its_account() -> None:
 
 def test_users_of_no_account_are_an_error() -> None:
     """An association without its account means that the listing is damaged."""
-    with pytest.raises(ParseError, match="alice"):
-        accounts("lab|a1||alice||normal||x")
+    with pytest.raises(ParseError, match=r"'a1' has users \(alice, bob\) and is no account"):
+        accounts("lab|a1||bob||normal||x", "lab|a1||alice||normal||x")
 
 
 def test_defaults_are_read_by_user() -> None:
@@ -529,7 +542,7 @@ def test_the_clusters_name_is_read_from_its_configuration() -> None:
 
 def test_a_configuration_without_a_cluster_is_an_error() -> None:
     """The message names the setting that helps."""
-    with pytest.raises(ParseError, match="SLURM_CLUSTER_NAME"):
+    with pytest.raises(ParseError, match=r"^`scontrol show config` .*; set SLURM_CLUSTER_NAME"):
         ShowConfig().parse(["slurm_load_ctl_conf error\n"])
 
 
