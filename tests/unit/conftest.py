@@ -1,5 +1,9 @@
-"""What all unit tests have in common: how many examples hypothesis tries."""
+"""What unit tests have in common: how many examples hypothesis tries, and a clock's time zone."""
 
+import time
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile(
@@ -13,3 +17,13 @@ settings.register_profile(  # for `make mutants`: the same examples each time, n
     phases=[Phase.explicit, Phase.generate],
 )
 settings.load_profile("unit")
+
+
+@pytest.fixture
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Set this process's local time."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -13,17 +11,7 @@ from slurm_tasks.model.purge import Purge
 
 pytestmark = pytest.mark.usefixtures("zone")
 
-NOW = datetime(2026, 11, 24, 16, 8, 30, tzinfo=UTC)
-
-
-@pytest.fixture
-def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Set this process's local time."""
-    monkeypatch.setenv("TZ", request.param)
-    time.tzset()
-    yield request.param
-    monkeypatch.undo()
-    time.tzset()
+NOW = datetime(2026, 11, 24, 16, 8, 30, 500_000, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("zone", ["UTC"], indirect=True)

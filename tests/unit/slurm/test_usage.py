@@ -27,8 +27,10 @@ def parsed(*rows: str) -> Sums:
     return sums
 
 
+@pytest.mark.usefixtures("zone")
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu"], indirect=True)
 def test_usage_is_asked_for_in_utc_and_half_open() -> None:
-    """From the first second of the month to the first second of the next, every run, whole."""
+    """From the first second of the month to the first second of the next, wherever we are."""
     argv = AccountUsage("lab", APRIL, MAY, ("a1", "a2")).argv()
 
     assert "--starttime=2026-04-01T00:00:00" in argv
@@ -37,6 +39,7 @@ def test_usage_is_asked_for_in_utc_and_half_open() -> None:
     assert "--clusters=lab" in argv
     assert {"--allocations", "--allusers", "--duplicates", "--noconvert"} <= set(argv)
     assert not any(word.startswith(("--state", "--truncate")) for word in argv)
+    assert argv[-1] == f"--format={HEADER.strip().lower().replace('|', ',')}"
 
 
 def test_above_2000_names_usage_is_asked_for_without_them() -> None:
@@ -57,10 +60,10 @@ def test_a_period_without_length_is_refused(start: int, end: int) -> None:
 def test_every_run_of_the_accounts_asked_for_counts() -> None:
     """Rows as sacct printed them: running, requeued, pending and another account's."""
     assert parsed(
+        f"3|a3|carol|{APRIL}|50|00:00:00|billing=5,cpu=1,gres/gpu=1,mem=1000M,node=1\n",
+        "2|a1|bob|Unknown|0|00:00:00|\n",
         f"1|a1|alice|{APRIL}|5|00:00:00|billing=2,cpu=2,mem=2000M,node=1\n",
         f"1|a1|alice|{APRIL + 9}|5|00:00:00|billing=1,cpu=1,mem=1000M,node=1\n",
-        "2|a1|bob|Unknown|0|00:00:00|\n",
-        f"3|a3|carol|{APRIL}|50|00:00:00|billing=5,cpu=1,gres/gpu=1,mem=1000M,node=1\n",
     ) == {"a1": {"alice": {"billing": 15, "cpu": 15, "mem": 15000, "node": 10}}}
 
 
@@ -95,7 +98,7 @@ def test_suspended_time_is_read_with_days() -> None:
 )
 def test_usage_that_is_not_understood_is_an_error(row: str) -> None:
     """A job's row that can't be read is never a job that used nothing."""
-    with pytest.raises(ParseError):
+    with pytest.raises(ParseError, match=r"a job|the TRES value|expected 7 columns"):
         parsed(row)
 
 
@@ -129,6 +132,7 @@ def test_what_had_run_by_a_moment_is_asked_of_jobs_by_number() -> None:
     assert {"--jobs=7,8", "--truncate", "--duplicates", "--clusters=lab"} <= set(argv)
     assert "--starttime=1970-01-01T00:00:01" in argv
     assert "--endtime=2026-05-01T00:00:00" in argv
+    assert argv[-1] == "--format=jobidraw,start,elapsedraw"
 
 
 def test_what_had_run_by_a_moment_is_told_by_run() -> None:
