@@ -40,7 +40,7 @@ mutants: $(MUTMUT) mutants/.inputs ## Change the code bit by bit: do unit tests 
 	$(BIN)/mutmut results --all true | $(BIN)/python -m tests.mutants
 
 $(MUTMUT): $(READY) requirements-mutants.lock
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements-mutants.lock
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements-mutants.lock
 	@touch $@
 
 # A run that was interrupted goes on; after a change none of its results is to be trusted.
