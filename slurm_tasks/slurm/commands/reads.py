@@ -164,7 +164,7 @@ class ShowPurge(Command[Purge | None]):
         Raises:
             ParseError: slurmdbd's configuration isn't there, or its value is not understood.
         """
-        found = [match[1] for line in lines if (match := self._LINE.fullmatch(line.rstrip("\n")))]
+        found = [match[1] for line in lines if (match := self._LINE.fullmatch(line))]
         if not found:
             raise ParseError("`sacctmgr show configuration` names no PurgeJobAfter")
         if found[0] == "NONE":

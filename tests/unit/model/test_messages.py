@@ -77,7 +77,7 @@ def test_what_is_measured_or_looked_for_is_named() -> None:
     assert desired(backend_id="").backend_id == ""
     for asked in ({"accounts": {"": RESOURCE}, "periods": ()}, {"accounts": [""]}):
         model = CollectRequest if "periods" in asked else CheckRequest
-        with pytest.raises(ValidationError, match="an account's name is empty"):
+        with pytest.raises(ValidationError, match="Value error, an account's name is empty"):
             model.model_validate(asked)
 
 

@@ -190,7 +190,7 @@ def test_rows_are_taken_as_they_come() -> None:
         (100, 0, 40, (0, 40)),
         (90, 10, 0, (0, 0)),
         (200, 10, 5, (0, 0)),
-        (10, 50, 20, (0, 0)),
+        (30, 50, 20, (0, 0)),
     ],
 )
 def test_what_lies_in_the_period_counts(
@@ -214,6 +214,11 @@ def test_suspended_runs_across_an_edge_are_split(start: int) -> None:
 
     assert run.is_split(100, 200)
     assert (part.elapsed, part.suspended) == (42, 8)
+
+
+def test_one_suspended_second_is_enough_to_split_a_run() -> None:
+    """On which side of the edge it was isn't known."""
+    assert Run("1", 99, JobRow("a1", "alice", 1, {"cpu": 1}, 1)).is_split(100, 200)
 
 
 def test_the_total_is_the_sum_over_users() -> None:

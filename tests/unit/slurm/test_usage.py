@@ -142,11 +142,17 @@ def test_what_had_run_by_a_moment_is_told_by_run() -> None:
     assert RanBy("lab", MAY, ("7",)).parse(rows) == {("7", 100): 5, ("7", 200): 6}
 
 
-@pytest.mark.parametrize("jobs", [(), ("",), ("1,2",), ("-x",), ("1_2",)])
-def test_only_job_numbers_reach_sacct(jobs: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("job", ["", "1,2", "-x", "1_2"])
+def test_only_job_numbers_reach_sacct(job: str) -> None:
+    """Not those of a job's parts, nor lists."""
+    with pytest.raises(ParseError, match=f"'{job}' of a job is not a number"):
+        RanBy("lab", MAY, (job,)).argv()
+
+
+def test_no_job_is_not_every_job() -> None:
     """No number at all would list every job that there ever was."""
-    with pytest.raises((ValueError, ParseError)):
-        RanBy("lab", MAY, jobs).argv()
+    with pytest.raises(ValueError, match=r"^without a job's number all jobs would be listed"):
+        RanBy("lab", MAY, ()).argv()
 
 
 @dataclass
