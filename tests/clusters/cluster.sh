@@ -28,7 +28,7 @@
 # tests/support/clusters.py does; this script itself only guards its own steps (SUITE/boot.lock).
 set -euo pipefail
 
-readonly RECIPE=1        # raise it when install_packages changes: older roots are made again
+readonly RECIPE=1        # raise it when PACKAGES change: older roots are made again
 readonly LAB=/lab        # configuration, state and logs, as seen inside
 readonly NODE=node1 CLUSTER=lab
 readonly DAEMONS=(munge mariadb slurmdbd slurmctld slurmd)   # in the order of starting
@@ -36,16 +36,19 @@ readonly CLIENTS=(/usr/bin/{sacctmgr,sacct,scancel,squeue,scontrol,sinfo,sbatch,
   /usr/bin/getent /usr/sbin/mkhomedir_helper)
 readonly MORE='# besides:'   # what follows it in slurmdbd.conf is there for a while only
 readonly USERS=(alice bob carol dave)
+readonly PACKAGES=(slurmctld slurmdbd slurmd slurm-client slurm-wlm-mysql-plugin munge
+  mariadb-server mariadb-client procps tzdata)
 readonly SOCKET=$LAB/run/db/mysqld.sock
 
-fail() { echo "cluster.sh: $*" >&2; exit 1; }
+INSIDE=("SLURM_CONF=$LAB/etc/slurm.conf")   # the environment inside
+# shellcheck source=tests/clusters/debian.sh
+. "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
 
 usage() { sed -n '5,15s/^#  *//p' "$0" >&2; exit 2; }
 
 set_paths() {  # SUITE
   SUITE=$1
   HOST=$(hostname -s)
-  BASE=${SLURM_TESTS_CACHE:-/var/cache/waldur-slurm-tasks-tests}
   case $SUITE in
     bookworm) PORT=0 ;;
     trixie) PORT=10 ;;
@@ -53,22 +56,10 @@ set_paths() {  # SUITE
     *) fail "unknown suite '$SUITE': bookworm, trixie or forky" ;;
   esac
   PORT=$((${SLURM_TESTS_PORT:-21810} + PORT))
+  BASE=$(cache)
   mkdir -p "$BASE/$SUITE/bin"
-  BASE=$(readlink -f "$BASE")
   BIN=$BASE/$SUITE/bin ROOT=$BASE/$SUITE/root INSTALL_LOG=$BASE/$SUITE/install.log
   enter "$ROOT"
-}
-
-enter() {  # ROOT: the command line that runs something inside, with a clean environment
-  IN=(chroot "$1" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8
-    DEBIAN_FRONTEND=noninteractive "SLURM_CONF=$LAB/etc/slurm.conf")
-}
-
-in_root() { "${IN[@]}" "$@"; }
-
-lock() {  # FILE: held until the script ends; daemons are started without it
-  exec 9>>"$1"
-  flock 9
 }
 
 wait_for() {  # SECONDS COMMAND...
@@ -83,70 +74,6 @@ wait_for() {  # SECONDS COMMAND...
 # ---------------------------------------------------------------- the root filesystem
 
 is_complete() { [ "$(cat "$ROOT/.recipe" 2>/dev/null)" = "$RECIPE" ]; }
-
-unmount_all() {  # ROOT
-  local point
-  for point in proc sys; do
-    if mountpoint -q "$1/$point"; then umount "$1/$point"; fi
-  done
-  if grep -q " $1/" /proc/self/mounts; then fail "something is still mounted under $1"; fi
-}
-
-mount_all() {  # ROOT
-  mountpoint -q "$1/proc" || mount -t proc proc "$1/proc"
-  mountpoint -q "$1/sys" || mount -t sysfs sysfs "$1/sys"
-}
-
-remove_root() {  # ROOT
-  [ -d "$1" ] || return 0
-  unmount_all "$1"
-  rm -rf --one-file-system "$1"
-}
-
-ensure_debootstrap() {
-  command -v debootstrap >/dev/null && return
-  command -v apt-get >/dev/null || fail "debootstrap is missing and so is apt-get to install it"
-  (
-    flock 8
-    command -v debootstrap >/dev/null && exit
-    apt-get -q update
-    DEBIAN_FRONTEND=noninteractive apt-get -q -y install debootstrap debian-archive-keyring
-  ) 8>>"$BASE/apt.lock" >>"$INSTALL_LOG" 2>&1 || fail "apt-get failed: $INSTALL_LOG"
-}
-
-mirror() {  # the host's own mirror if it is a Debian; nothing: debootstrap's default
-  if [ -n "${DEBIAN_MIRROR:-}" ]; then
-    echo "$DEBIAN_MIRROR"
-  elif grep -qsx 'ID=debian' /etc/os-release; then
-    {
-      sed -n 's/^URIs:[[:space:]]*//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null || true
-      sed -nE 's/^deb[[:space:]]+(\[[^]]*\][[:space:]]+)?([^[:space:]]+).*/\2/p' \
-        /etc/apt/sources.list 2>/dev/null || true
-    } | awk 'NR == 1 {print $1}'
-  fi
-}
-
-unpack() {  # ROOT: the smallest Debian
-  local script=/usr/share/debootstrap/scripts/$SUITE
-  [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid   # older than the suite
-  debootstrap --variant=minbase --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
-    "$SUITE" "$1" "$(mirror)" "$script"
-}
-
-install_packages() {  # ROOT
-  printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d"   # no daemon starts by itself
-  chmod 755 "$1/usr/sbin/policy-rc.d"
-  echo force-unsafe-io >"$1/etc/dpkg/dpkg.cfg.d/unsafe-io"
-  {
-    printf '%s\n' 'Acquire::Check-Valid-Until "false";' 'Acquire::Languages "none";' \
-      'APT::Install-Recommends "false";'
-    apt-config dump 2>/dev/null | grep -iE '^Acquire::[a-z]+::Proxy' || true
-  } >"$1/etc/apt/apt.conf.d/99tests"
-  in_root apt-get -q update
-  in_root apt-get -q -y install slurmctld slurmdbd slurmd slurm-client slurm-wlm-mysql-plugin \
-    munge mariadb-server mariadb-client procps tzdata
-  in_root apt-get clean
-}
 
 prepare_root() {  # ROOT: users, keys, and what every new cluster starts from
   local uid=2000 user
@@ -167,11 +94,10 @@ prepare_root() {  # ROOT: users, keys, and what every new cluster starts from
 }
 
 make_root() {  # PARTIAL
-  unpack "$1"
-  cp /etc/hosts /etc/resolv.conf "$1/etc/"
+  unpack "$1" "$SUITE"
   mount_all "$1"
   enter "$1"
-  install_packages "$1"
+  install_packages "$1" "${PACKAGES[@]}"
   prepare_root "$1"
   unmount_all "$1"
   echo "$RECIPE" >"$1/.recipe"

@@ -450,7 +450,7 @@ def unavailable_reason(release: str) -> str | None:
     missing = _missing_capabilities()
     if missing:
         return f"real SLURM clusters need {', '.join(missing)}, which this container withholds"
-    bootstrapped = (_cache() / SUITES[release] / "root" / ".recipe").exists()
+    bootstrapped = (cache() / SUITES[release] / "root" / ".recipe").exists()
     if not bootstrapped and not (shutil.which("debootstrap") or shutil.which("apt-get")):
         return "real SLURM clusters need debootstrap (a Debian or Ubuntu machine)"
     return None
@@ -470,7 +470,7 @@ def running_cluster(release: str) -> Iterator[RealCluster]:
             _cluster_sh("up", suite)
         except ClusterError as error:  # on a very busy machine a daemon may take too long once
             _boot_anew(suite, str(error))
-        cluster = RealCluster(release, CLUSTER, _cache() / suite / "bin")
+        cluster = RealCluster(release, CLUSTER, cache() / suite / "bin")
         try:
             cluster.reset()
             yield cluster
@@ -481,7 +481,7 @@ def running_cluster(release: str) -> Iterator[RealCluster]:
 
 @contextmanager
 def _use_lock(suite: str) -> Iterator[None]:
-    folder = _cache() / suite
+    folder = cache() / suite
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "use.lock").open("a") as lock:
         wait_until(
@@ -500,7 +500,8 @@ def _try_lock(file: TextIO) -> bool:
     return True
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """Where clusters, and whatever else is costly to make, are kept between test runs."""
     return Path(
         os.environ.get("SLURM_TESTS_CACHE", "/var/cache/waldur-slurm-tasks-tests")
     ).resolve()

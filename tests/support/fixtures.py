@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.clusters import SUITES, RealCluster, running_cluster, unavailable_reason
+from tests.support.machines import need
 
 _RELEASE_OF_FIXTURE = {f"slurm_{release.replace('.', '')}": release for release in SUITES}
 
@@ -20,11 +21,7 @@ _RELEASE_OF_FIXTURE = {f"slurm_{release.replace('.', '')}": release for release 
 def _cluster(release: str, config: pytest.Config) -> Iterator[RealCluster]:
     if os.environ.get("PYTEST_XDIST_WORKER") and not config.getoption("loadgroup", False):
         pytest.fail("workers would wait for each other's clusters: --dist loadgroup is needed")
-    reason = unavailable_reason(release)
-    if reason is not None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    need(unavailable_reason(release))
     with running_cluster(release) as cluster:
         yield cluster
 
