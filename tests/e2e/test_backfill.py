@@ -9,8 +9,9 @@ from decimal import Decimal
 import pytest
 
 from slurm_tasks.demo.slurm import SlurmSimulator
-from tests.e2e.test_shell import run, shell, simulator
+from tests.e2e.test_shell import run, simulator
 from tests.support.service import Service
+from tests.support.shell import shell
 
 __all__ = ["run", "simulator"]  # the fixtures
 

@@ -4,7 +4,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
@@ -15,25 +15,9 @@ from slurm_tasks.demo.stack import wait_until
 from slurm_tasks.heartbeat import Heartbeat
 from tests.support import service
 from tests.support.service import PATIENCE, Service
+from tests.support.shell import shell
 
 pytestmark = pytest.mark.xdist_group("shell")  # one running service for all of them
-
-SHELL = str(Path(sys.executable).with_name("slurm-tasks"))
-
-
-def shell(
-    environment: Mapping[str, str], *argv: str, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run `slurm-tasks` with the settings given and nothing of ours."""
-    return subprocess.run(
-        [SHELL, *argv],
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
