@@ -339,7 +339,7 @@ class Slurm(Group):
         alias="SLURM_USER_DEFAULT_ACCOUNT",
         description=(
             "Another default account for users who have no association yet; `allocation`: the one"
-            " that they join first; unset: SLURM_DEFAULT_ACCOUNT."
+            " that they join first; unset: SLURM_DEFAULT_ACCOUNT, or `allocation` if that is root."
         ),
     )
     leavers_jobs: Literal["cancel", "finish"] = Field(
@@ -422,10 +422,10 @@ class Slurm(Group):
                 "SLURM_CONTAINER_NAME is required when SLURM_DEPLOYMENT_TYPE is docker (the"
                 " default): name the head node's container, or set the type to native"
             )
-        if self.user_default == "root":
+        if self.user_default_account == "root":
             problems.append(
-                "SLURM_USER_DEFAULT_ACCOUNT must be set when SLURM_DEFAULT_ACCOUNT is root: users"
-                " are never added to root; name another account, or `allocation`"
+                "SLURM_USER_DEFAULT_ACCOUNT is root: users are never added to root; name another"
+                " account, or `allocation`"
             )
         if problems:
             raise ValueError("\n".join(problems))
@@ -452,7 +452,7 @@ class Slurm(Group):
     def user_default(self) -> str | None:
         """The default account of users without one; None: the allocation that they join."""
         chosen = self.user_default_account or self.default_account
-        return None if chosen == "allocation" else chosen
+        return None if chosen in {"allocation", "root"} else chosen
 
 
 class Flower(Group):

@@ -238,12 +238,13 @@ def test_newcomers_default_account_can_be_chosen(
 
 
 def test_root_is_never_anybodys_default_account(environment: pytest.MonkeyPatch) -> None:
-    """Customers may hang under root, but then users need another default account."""
+    """Customers may hang under root; their users then get the allocation that they join."""
     environment.setenv("SLURM_DEFAULT_ACCOUNT", "root")
-    assert "SLURM_USER_DEFAULT_ACCOUNT" in problems_of(Slurm)[0]
-
-    environment.setenv("SLURM_USER_DEFAULT_ACCOUNT", "allocation")
     assert load(Slurm).default_account == "root"
+    assert load(Slurm).user_default is None
+
+    environment.setenv("SLURM_USER_DEFAULT_ACCOUNT", "root")
+    assert "SLURM_USER_DEFAULT_ACCOUNT is root" in problems_of(Slurm)[0]
 
 
 def test_settings_are_described_with_their_secrets_masked(
