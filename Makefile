@@ -6,12 +6,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MUTMUT := $(VENV)/.mutmut
 ARGS ?=
+PREFIX ?= /opt/waldur-slurm-tasks
+UNITS = $(DESTDIR)/etc/systemd/system
+CONFIG = $(DESTDIR)/etc/waldur-slurm-tasks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint mutants format lock wheel clean
+.PHONY: help setup demo test lint mutants format lock wheel install-systemd clean
 
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make the virtual environment from the lock file
 
@@ -61,6 +64,16 @@ lock: setup ## Resolve the dependencies anew into the requirements*.lock
 
 wheel: setup ## Build the wheel into dist/
 	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
+
+install-systemd: ## Install the units (DESTDIR=, PREFIX=/opt/…); configuration that is there stays
+	install -d $(UNITS)/waldur-slurm-tasks-.service.d $(CONFIG) $(DESTDIR)/etc/sysusers.d
+	install -m 644 systemd/waldur-slurm-tasks*.service systemd/waldur-slurm-tasks.target $(UNITS)
+	install -m 644 systemd/waldur-slurm-tasks-.service.d/* $(UNITS)/waldur-slurm-tasks-.service.d
+	sed -i 's|/opt/waldur-slurm-tasks|$(PREFIX)|' $(UNITS)/waldur-slurm-tasks*.service
+	install -m 644 systemd/sysusers.conf $(DESTDIR)/etc/sysusers.d/waldur-slurm-tasks.conf
+	@test -e $(CONFIG)/config-components.yaml || install -m 644 config-components.yaml $(CONFIG)
+	@for file in service waldur slurm flower; do \
+	  test -e $(CONFIG)/$$file.env || install -m 600 systemd/$$file.env $(CONFIG); done
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
