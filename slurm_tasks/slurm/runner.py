@@ -40,7 +40,9 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _DOCKER = re.compile(
-    r"error response from daemon|cannot connect to the docker daemon", re.IGNORECASE
+    r"error response from daemon|no such container|cannot connect to the docker daemon"
+    r"|error during connect",
+    re.IGNORECASE,
 )
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "SLURM_TIME_FORMAT": "%s"}
 """What commands are told: English, and times in UTC, read as dates and printed as seconds."""
@@ -122,14 +124,16 @@ class Runner:
             finally:
                 _end(process)
                 stderr = _tail(errors)
+                seconds = time.monotonic() - began
                 log.info(
                     "slurm_command",
                     argv=shown,
                     exit_code=code,
-                    seconds=round(time.monotonic() - began, 3),
+                    seconds=round(seconds, 3),
                     stderr=stderr[:500],
                 )
-        if expired.is_set() or (self.docker and code in _TIMED_OUT):
+        killed = code == _KILLED and seconds >= self.timeout
+        if expired.is_set() or (self.docker and (code == _TIMED_OUT or killed)):
             raise CommandError(shown, f"did not end within {self.timeout:g} s", None, stderr)
         stdout = "\n".join(kept)
         said = _judge(command, shown, code, stdout, stderr)
@@ -158,8 +162,9 @@ class Runner:
         )
 
 
-_TIMED_OUT = frozenset({124, 137})
-"""Exit codes of timeout(1): it ended the command, or had to kill it."""
+_TIMED_OUT, _KILLED = 124, 137
+"""Exit codes of timeout(1): it ended the command, or had to kill it; the second is also what is
+left of a command whose container was stopped."""
 
 
 @contextmanager

@@ -331,21 +331,28 @@ def test_with_docker_the_command_runs_inside_under_its_own_timeout(
     assert words == ["exec", "--env=TZ=UTC", "head", *inside, *READ.argv()]
 
 
-@pytest.mark.parametrize("code", [124, 137])
+@pytest.mark.parametrize("body", ["exit 124", "sleep 0.2; exit 137"])
 def test_a_timeout_inside_the_container_is_a_timeout(
-    docker: Callable[..., Runner], code: int
+    docker: Callable[..., Runner], body: str
 ) -> None:
     """timeout(1) says so by its exit code."""
-    with pytest.raises(CommandError, match="did not end within 60 s") as caught:
-        docker(f"exit {code}").read(READ)
+    with pytest.raises(CommandError, match=r"did not end within 0\.1 s") as caught:
+        docker(body, timeout=0.1).read(READ)
 
     assert caught.value.exit_code is None
+
+
+def test_a_kill_before_its_time_is_no_timeout(docker: Callable[..., Runner]) -> None:
+    """A command that ends with its container has timeout's exit code for a kill, too early."""
+    with pytest.raises(CommandError, match="exit code 137"):
+        docker("exit 137").read(READ)
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "Error response from daemon: No such container: head",
+        "Error: No such container: head",
         "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.",
     ],
 )
