@@ -73,7 +73,7 @@ class Engine:
             capture_output=True,
             text=True,
             check=False,
-            **given,  # type: ignore[call-overload]  # one of the two
+            **given,  # one of the two
         )
 
     def run(self, *argv: str, text: str | None = None) -> str:
