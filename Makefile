@@ -11,7 +11,7 @@ UNITS = $(DESTDIR)/etc/systemd/system
 CONFIG = $(DESTDIR)/etc/waldur-slurm-tasks
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lint mutants format lock wheel install-systemd clean
+.PHONY: help setup demo test chaos lint mutants format lock wheel install-systemd clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ demo: setup ## Show the whole service on embedded parts (ARGS="--cluster real --
 
 test: setup ## Run all tests; as root on Debian also on real SLURM (ARGS="tests/unit -k name")
 	$(BIN)/pytest --numprocesses 4 --dist loadgroup $(ARGS) # real clusters mostly wait
+
+chaos: setup ## Break everything, for long, and print what came of it (ARGS="--chaos-table docs/chaos.md")
+	$(BIN)/pytest tests/chaos --chaos long --numprocesses 2 --dist loadgroup $(ARGS)
 
 lint: setup ## Check format, rules, types and import contracts
 	$(BIN)/ruff format --check .
