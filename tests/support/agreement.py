@@ -160,6 +160,9 @@ def _allocations(
             yield f"{name} has the users {set(account.users)}, not {set(users)}"
         if waldur.generation == "a" and waldur.associations(resource.uuid) != account.users:
             yield f"Waldur associates {waldur.associations(resource.uuid)} with {name}"
+        allocation = waldur.allocation(resource.uuid)
+        if allocation and (allocation["state"], allocation["backend_id"]) != ("OK", name):
+            yield f"the Allocation of {name} is {allocation['state']}, {allocation['backend_id']}"
         listed = {part["body"] for part in resource.report or () if part["header"] == roster.HEADER}
         if listed != {", ".join(sorted(users)) or "-"} and (listed or users):
             yield f"the roster of {name} is {listed}, not {set(users)}"

@@ -37,14 +37,12 @@ from slurm_tasks.model.names import Kind, Prefixes, owner_name
 from slurm_tasks.model.plan import Rules
 from slurm_tasks.settings import Waldur as Settings
 from slurm_tasks.slurm.cluster import SlurmCluster
-from slurm_tasks.slurm.commands import Command, Write
 from slurm_tasks.slurm.lock import writer
 from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
 from slurm_tasks.sync import cluster, components, members, orders, usage
 from slurm_tasks.sync.cluster import HeadNode
 from slurm_tasks.sync.control import Control
 from slurm_tasks.waldur.client import Client
-from slurm_tasks.waldur.transport import Transport
 
 T = TypeVar("T")
 UTC = ZoneInfo("UTC")
@@ -106,65 +104,6 @@ class SwiftRunner(Runner):
         return cast("Popen[str]", Ended(out, code))
 
 
-class Cut(BaseException):
-    """Stands for the end of the process: no code of the service catches it."""
-
-
-@dataclass
-class Scissors:
-    """Ends the process right after so many effects on the world outside.
-
-    Attributes:
-        after: the effect that is the last one; 0 for never.
-        effects: how many there were.
-    """
-
-    after: int = 0
-    effects: int = 0
-
-    def effect(self) -> None:
-        """Count an effect that took place.
-
-        Raises:
-            Cut: it was the last.
-        """
-        self.effects += 1
-        if self.effects == self.after:
-            raise Cut
-
-
-class CutTransport(Transport):
-    """A transport whose process may end before it learns what became of a write."""
-
-    def __init__(self, settings: Settings, scissors: Scissors) -> None:
-        super().__init__(settings)
-        self._scissors = scissors
-
-    def post(self, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON is anything
-        """Write, and perhaps never come back."""
-        answer = super().post(path, body)
-        self._scissors.effect()
-        return answer
-
-
-@dataclass(frozen=True)
-class CutRunner:
-    """A runner whose process may end before it learns what became of a write."""
-
-    runner: Runner
-    scissors: Scissors
-
-    def read(self, command: Command[T]) -> T:
-        """Run a command that reads."""
-        return self.runner.read(command)
-
-    def write(self, command: Write, inherit: tuple[int, ...] = ()) -> str:
-        """Run a command that writes, and perhaps never come back."""
-        said = self.runner.write(command, inherit)
-        self.scissors.effect()
-        return said
-
-
 @dataclass
 class World:
     """Both simulators, both sides of the service, and a project of one customer.
@@ -218,23 +157,6 @@ class World:
                 yield world
             finally:
                 control.waldur.close()
-
-    @contextmanager
-    def process(self, after: int = 0) -> Iterator[tuple[World, Scissors]]:
-        """Start a second process on the same world, which ends after so many effects."""
-        scissors = Scissors(after)
-        client = Client(settings_for(self.waldur), CutTransport(self._settings(), scissors))
-        runner = CutRunner(cast("Runner", self.node.cluster.runner), scissors)
-        node = replace(self.node, cluster=SlurmCluster(runner, self.slurm.cluster))
-        try:
-            yield replace(self, control=_control(client), node=node), scissors
-        except Cut:
-            pass
-        finally:
-            client.close()
-
-    def _settings(self) -> Settings:
-        return settings_for(self.waldur)
 
     def configure(self, **choices: object) -> None:
         """Change what the site decides on the control side."""

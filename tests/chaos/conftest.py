@@ -1,0 +1,34 @@
+"""Worlds to break: each generation of Waldur, a clock, and a note of every command's effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+import pytest
+import time_machine
+
+from slurm_tasks.demo.waldur.values import Generation
+from tests.support.effects import watch
+from tests.support.world import World
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """The clock of both sides and both simulators: it is the middle of March."""
+    with time_machine.travel(datetime(2025, 3, 15, 12, tzinfo=UTC)) as traveller:
+        yield traveller
+
+
+@pytest.fixture(params=["a", "b"])
+def world(
+    request: pytest.FixtureRequest,
+    clock: time_machine.Traveller,  # noqa: ARG001 - before anything is made
+    tmp_path: Path,
+) -> Iterator[World]:
+    """A world of each generation."""
+    with World.started(cast("Generation", request.param), tmp_path) as started:
+        watch(started.slurm)
+        yield started

@@ -1,0 +1,85 @@
+"""The schedule, without beat: what it starts, again and again, until nothing is left to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+
+import time_machine
+
+from slurm_tasks.errors import SlurmTasksError
+from tests.support.agreement import Ends, Usage, assert_agree
+from tests.support.chaos import Run
+from tests.support.effects import repeated
+from tests.support.world import World
+
+CYCLE = 120
+"""Seconds between looks for orders."""
+PATIENCE = 10
+"""Cycles in which everything has to come to its end once nothing is broken any more."""
+
+
+def cycle(world: World) -> None:
+    """Let the schedule come by once: each task fails by itself, and is tried again later."""
+    world.sync_orders()
+    for task in (world.sync_members, world.report_usage):
+        attempt(task)
+
+
+def attempt(task: Callable[[], object]) -> None:
+    """Run a task; an error that Celery would log is left to the next cycle."""
+    with suppress(SlurmTasksError):
+        task()
+
+
+def converge(
+    world: World, clock: time_machine.Traveller, run: Run, ends: Ends | None = None
+) -> None:
+    """Let the schedule run until nothing is left to do, and assert that both sides agree."""
+    run.mended()
+    for cycles in range(1, PATIENCE + 1):
+        before = len(world.writes()), len(world.posts())
+        cycle(world)
+        if (len(world.writes()), len(world.posts())) == before:
+            break
+        run.cycles = cycles
+        clock.shift(CYCLE)
+    else:
+        raise AssertionError(f"still busy after {PATIENCE} cycles: {world.posts()[-3:]}")
+    run.cycles = run.cycles or 0
+    run.repeated = len(repeated(world.slurm))
+    settled(world, ends)
+
+
+def settled(world: World, ends: Ends | None = None) -> None:
+    """Assert that both sides agree now, and that no command was run in vain."""
+    ends = ends or Ends(usage=used(world))
+    assert_agree(world.waldur, world.slurm.accounts(), world.control.components, ends)
+    assert repeated(world.slurm) == []
+
+
+def used(world: World) -> Mapping[str, Usage]:
+    """Work out what the jobs on the simulated cluster used until now, by account.
+
+    Jobs of these tests lie within a month.
+    """
+    seconds: dict[tuple[str, str], dict[str, Decimal]] = {}
+    now = datetime.now(UTC).timestamp()
+    query = "SELECT account, start, end, state, suspended, allocated FROM job WHERE start NOTNULL"
+    with world.slurm._connected() as connection:
+        for account, start, end, state, suspended, held in connection.execute(query):
+            last = int(now if state == "RUNNING" else end) - suspended
+            month = f"{datetime.fromtimestamp(start, UTC):%Y-%m-01}"
+            sums = seconds.setdefault((account, month), {})
+            for name, count in json.loads(held).items():
+                sums[name] = sums.get(name, Decimal()) + count * (last - start)
+    amounts: dict[str, dict[tuple[str, str], Decimal]] = {}
+    for (account, month), sums in seconds.items():
+        for name, component in world.control.components.items():
+            minutes = sums.get(name, Decimal()) / 60
+            amount = (minutes / component.unit_factor).quantize(Decimal("0.01"), ROUND_HALF_UP)
+            amounts.setdefault(account, {})[name, month] = amount
+    return amounts

@@ -1,0 +1,53 @@
+"""Effects: which commands of a simulated cluster changed something, and which were run in vain.
+
+Triggers in the simulator's own database note it, so that it holds for commands of killed
+processes, too.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+from slurm_tasks.demo.slurm import SlurmSimulator
+from slurm_tasks.demo.slurm.engine import state
+
+_TABLES = ("account", "assoc", "person")
+_NOTE = "BEGIN INSERT INTO {table} SELECT max(id) FROM command; END"
+
+
+def watch(slurm: SlurmSimulator) -> None:
+    """Note from now on which command has an effect, and which one a fault has struck."""
+    with slurm._connected() as connection:
+        connection.executescript("CREATE TABLE effect (command); CREATE TABLE struck (command);")
+        effect, struck = _NOTE.format(table="effect"), _NOTE.format(table="struck")
+        for table in _TABLES:
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            differs = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in columns)
+            for event, when in (("INSERT", ""), ("DELETE", ""), ("UPDATE", f"WHEN {differs}")):
+                name = f"{table}_{event.lower()}"
+                connection.execute(
+                    f"CREATE TRIGGER {name} AFTER {event} ON {table} {when} {effect}"
+                )
+        connection.execute(f"CREATE TRIGGER struck AFTER UPDATE ON fault {struck}")
+
+
+def repeated(slurm: SlurmSimulator) -> list[tuple[str, ...]]:
+    """Return the writes that SLURM took and that changed nothing: their effect was there already.
+
+    `scancel` is its own look at the queue, and no such command. A write that a fault has kept
+    from its effect, or that SLURM refused before it ever had one, is none either.
+    """
+    query = """
+        SELECT argv, code, id IN (SELECT command FROM effect), id IN (SELECT command FROM struck)
+        FROM command WHERE tool = 'sacctmgr' ORDER BY id"""
+    done: set[tuple[str, ...]] = set()
+    found = []
+    with closing(state.connect(str(slurm._path))) as connection:
+        for text, code, effect, struck in connection.execute(query):
+            argv = tuple(json.loads(text))
+            if effect:
+                done.add(argv)
+            elif {"add", "modify", "remove"} & {*argv} and not struck:
+                found += [argv] if code == 0 or argv in done else []
+    return found
