@@ -220,14 +220,15 @@ def _hand_over(control: Control, order: Order, resource: Resource, outcome: Outc
         _on_allocation(
             control, order, lambda: control.waldur.set_backend_id(resource, outcome.account)
         )
-    limits = components.changed_limits(control.components, outcome.limits, order.limits)
-    # done makes the order's limits those of the resource; what the cluster has may still differ
-    if limits:
-        control.waldur.set_limits(resource.uuid, {**order.limits, **limits})
-    _move(control, order, control.waldur.set_order_done, DONE)
-    if older:
+    if older:  # before `done`: afterwards nobody would come back to an order that was cut off
         _on_allocation(control, order, lambda: _set_ok(control, resource))
-    mirror_associations(control, control.waldur.resource(resource.uuid), outcome.users)
+    _move(control, order, control.waldur.set_order_done, DONE)
+    resource = control.waldur.resource(resource.uuid)
+    # done made the order's limits those of the resource; what the cluster has may still differ
+    limits = components.changed_limits(control.components, outcome.limits, resource.limits)
+    if limits:
+        control.waldur.set_limits(resource.uuid, {**resource.limits, **limits})
+    mirror_associations(control, resource, outcome.users)
 
 
 def _on_allocation(control: Control, order: Order, action: Callable[[], None]) -> None:

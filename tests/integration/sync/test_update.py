@@ -110,3 +110,11 @@ def test_moved_project(world: World) -> None:
     world.carry_out(world.waldur.order_update(resource, MORE))
     project = world.slurm.accounts()[world.owner_account()]
     assert project.parent == world.owner_account(other)
+
+
+def test_limit_that_an_order_leaves_out(world: World) -> None:
+    """A limit that an Update doesn't name stays, on both sides."""
+    resource = world.allocated()
+    world.carry_out(world.waldur.order_update(resource, {"cpu": 250}))
+    assert world.account(resource).limits == {**TRES_MINUTES, "cpu": 15000}
+    assert world.waldur.resource(resource)["limits"] == {"cpu": 250, "gres/gpu": 5}
