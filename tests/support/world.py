@@ -14,7 +14,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from subprocess import Popen
-from typing import IO, Any, TypeVar, cast
+from typing import IO, Any, cast
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
@@ -44,7 +44,6 @@ from slurm_tasks.sync.cluster import HeadNode
 from slurm_tasks.sync.control import Control
 from slurm_tasks.waldur.client import Client
 
-T = TypeVar("T")
 UTC = ZoneInfo("UTC")
 PREFIXES = Prefixes("hpc_", "hpc_", "hpc_", 34)
 RULES = Rules(PREFIXES, root="waldur", user_default="waldur")
