@@ -21,18 +21,34 @@ TURN = timedelta(minutes=2)
 and after the turn of its month nothing is posted to it."""
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What Waldur refused, whole or in part.
+
+    Attributes:
+        difference: what was posted.
+        reason: why, and which components.
+        final: whether it would be refused again; False for rights that the token lacks and the
+            like, which an operator mends.
+    """
+
+    difference: Difference
+    reason: str
+    final: bool
+
+
 @dataclass
 class Posted:
     """What became of differences.
 
     Attributes:
         posted: what Waldur has now; without the components that it refused.
-        refused: what it refused, whole or in part, with its reason.
+        refused: what it refused.
         closed: what came too late: Waldur takes nothing for that month any more.
     """
 
     posted: list[Difference] = field(default_factory=list)
-    refused: list[tuple[Difference, str]] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
     closed: list[Difference] = field(default_factory=list)
 
 
@@ -82,7 +98,7 @@ def _post_total(
             return
         taken = _post_singly(control, difference, date) if error.status == _INVALID else {}
         left = sorted(name for name, value in difference.new.items() if taken.get(name) != value)
-        done.refused.append((difference, f"{', '.join(left)}: {error}"))
+        done.refused.append(_refusal(difference, error, ", ".join(left)))
         if not taken:
             return
         users = {name: parts for name, parts in difference.users.items() if name not in left}
@@ -93,6 +109,10 @@ def _post_total(
 
 
 _INVALID = HTTPStatus.BAD_REQUEST
+
+
+def _refusal(difference: Difference, error: WaldurRefusedError, what: str) -> Refusal:
+    return Refusal(difference, f"{what}: {error}", final=error.status == _INVALID)
 
 
 def _post_singly(control: Control, difference: Difference, date: str) -> dict[str, Decimal]:
@@ -117,7 +137,7 @@ def _post_singly(control: Control, difference: Difference, date: str) -> dict[st
     return taken
 
 
-def _post_users(control: Control, wanted: list[Difference]) -> list[tuple[Difference, str]]:
+def _post_users(control: Control, wanted: list[Difference]) -> list[Refusal]:
     """Post users' parts of totals that are there by now; returns what Waldur refused."""
     if not wanted:
         return []
@@ -136,7 +156,7 @@ def _post_users(control: Control, wanted: list[Difference]) -> list[tuple[Differ
                 if uuid:
                     control.waldur.set_user_usage(uuid, amounts, links)
             except WaldurRefusedError as error:
-                refused.append((difference, str(error)))
+                refused.append(_refusal(difference, error, f"{name} of users"))
     return refused
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import structlog
 
 from slurm_tasks import metrics
-from slurm_tasks.errors import PermanentError, WaldurRefusedError
+from slurm_tasks.errors import PermanentError, WaldurError, WaldurRefusedError
 from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import AllocationState, CollectRequest, Measurement
 from slurm_tasks.model.usage import Period, PeriodUsage, month
 from slurm_tasks.sync.control import BILLED_STATES, ERRED, Control, mirror_associations
 from slurm_tasks.sync.differences import Difference, differences
-from slurm_tasks.sync.posting import post
+from slurm_tasks.sync.posting import Refusal, post
 from slurm_tasks.waldur.client import Generation
 from slurm_tasks.waldur.views import Resource
 
@@ -186,12 +186,11 @@ def _post(
     done = post(control, found, measured_at)
     report.posted = done.posted
     report.closed = [f"{row.account} {row.month}" for row in done.closed]
-    for difference, reason in done.refused:
-        report.refused.append(f"{difference.account} {difference.month}: {reason}")
+    for refusal in done.refused:
+        account, month_ = refusal.difference.account, refusal.difference.month
+        report.refused.append(f"{account} {month_}: {refusal.reason}")
         metrics.usage_refused.labels("usage").inc()
-        log.warning(
-            "usage_refused", account=difference.account, month=difference.month, reason=reason
-        )
+        log.warning("usage_refused", account=account, month=month_, reason=refusal.reason)
 
 
 def _push_settings(
@@ -242,7 +241,11 @@ def _push_limits(
 def report_final(control: Control, resource: Resource, measured: tuple[PeriodUsage, ...]) -> None:
     """Post what a terminated allocation used: afterwards Waldur refuses it.
 
-    A refusal must not keep the order open for ever; it is an error in the log.
+    A refusal that would come again must not keep the order open for ever; it is an error in the
+    log.
+
+    Raises:
+        WaldurError: it was refused for now; the order waits until an operator has mended it.
     """
     allocation = AllocationState(
         resource=resource.uuid,
@@ -251,7 +254,9 @@ def report_final(control: Control, resource: Resource, measured: tuple[PeriodUsa
         usage=measured,
     )
     done = post(control, differences(control, (allocation,)), datetime.now(UTC))
-    late = [(difference, "too late for its month") for difference in done.closed]
-    for difference, reason in [*done.refused, *late]:
+    late = [Refusal(row, "too late for its month", final=True) for row in done.closed]
+    for refusal in [*done.refused, *late]:
         metrics.usage_refused.labels("final").inc()
-        log.error("final_usage_refused", resource=resource.uuid, reason=reason, **difference.dump())
+        log.error("final_usage_refused", reason=refusal.reason, **refusal.difference.dump())
+    if waiting := [refusal.reason for refusal in done.refused if not refusal.final]:
+        raise WaldurError(f"the last usage was not taken: {'; '.join(waiting)}")

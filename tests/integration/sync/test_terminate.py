@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+
+import pytest
+from structlog.testing import capture_logs
 
 from slurm_tasks.sync import orders
 from tests.support.world import LIMITS, TRES_MINUTES, World
@@ -195,3 +198,34 @@ def test_restored_as_before(world: World) -> None:
     world.carry_out(update)
     assert world.order_state(update) == "done"
     assert world.order_state(terminated(world, resource)) == "done"
+
+
+def used_and_ended(world: World) -> tuple[str, str]:
+    """Order the end of an allocation that was used; return the resource and the order."""
+    resource = world.allocated()
+    start = datetime.now(UTC) - timedelta(hours=2)
+    world.slurm.add_job(world.backend_id(resource), "alice", start, 3600, {"cpu": 4})
+    return resource, world.waldur.order_terminate(resource)
+
+
+@pytest.mark.usefixtures("march")
+def test_final_usage_that_is_refused(world: World) -> None:
+    """Usage that Waldur would refuse again doesn't keep the order open; it is an error told."""
+    _, order = used_and_ended(world)
+    world.waldur.faults.add(kind="status", status=400, path="set_usage/", times=None)
+    with capture_logs() as logs:
+        world.sync_orders()
+    assert world.order_state(order) == "done"
+    assert "final_usage_refused" in [entry["event"] for entry in logs]
+
+
+@pytest.mark.usefixtures("march")
+def test_final_usage_that_has_to_wait(world: World) -> None:
+    """Usage that Waldur refuses for want of rights keeps the order open, and is posted later."""
+    resource, order = used_and_ended(world)
+    world.waldur.faults.add(kind="status", status=403, path="set_usage/")
+    world.sync_orders()
+    assert world.order_state(order) == "executing"
+    world.sync_orders()
+    assert world.order_state(order) == "done"
+    assert world.waldur.usages(resource)["cpu", "2025-03-01"] == 4
