@@ -218,7 +218,7 @@ def _hand_over(control: Control, order: Order, resource: Resource, outcome: Outc
     older = control.waldur.generation is Generation.A
     if resource.backend_id != outcome.account or (older and order.type == "Create"):
         _on_allocation(
-            control, order, lambda: control.waldur.set_backend_id(resource, outcome.account)
+            control, order, lambda: control.waldur.set_backend_id(resource.uuid, outcome.account)
         )
     if older:  # before `done`: afterwards nobody would come back to an order that was cut off
         _on_allocation(control, order, lambda: _set_ok(control, resource))

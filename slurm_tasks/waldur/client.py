@@ -7,11 +7,13 @@ the tests instead.
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from enum import StrEnum
 from http import HTTPStatus
 from typing import TypeVar
 
+import structlog
 from pydantic import ValidationError
 
 from slurm_tasks.errors import WaldurError, WaldurRefusedError
@@ -31,6 +33,8 @@ from slurm_tasks.waldur.views import (
 )
 
 V = TypeVar("V", bound=View)
+W = TypeVar("W", Order, Resource)
+log = structlog.stdlib.get_logger(__name__)
 
 OPEN_ORDERS = ("pending-provider", "executing")
 """States of orders that wait for us; those in other states cost no request."""
@@ -79,17 +83,42 @@ class Client:
     def _list(self, view: type[V], path: str, query: Query) -> Iterator[V]:
         return (_parse(view, row) for row in self._http.pages(path, query))
 
+    def _offered(self, view: type[W], path: str, states: Iterable[str]) -> list[W]:
+        """Return this offering's rows in some states; one that makes no sense stops no other.
+
+        Raises:
+            WaldurError: none of them makes sense.
+        """
+        query = [("offering_uuid", self.offering_uuid), ("o", "created"), *_fields(view)]
+        query += [("state", state) for state in states]
+        found: list[W] = []
+        errors: list[WaldurError] = []
+        for row in self._http.pages(path, query):
+            try:
+                found.append(_parse(view, row))
+            except WaldurError as error:
+                uuid = row.get("uuid") if isinstance(row, dict) else None
+                log.warning("row_left_out", path=path, uuid=uuid, reason=str(error))
+                errors.append(error)
+        if errors and not found:
+            raise errors[0]
+        return [row for row in found if row.offering_uuid == self.offering_uuid]
+
     @functools.cached_property
     def generation(self) -> Generation:
-        """The server's generation, found once: a missing *route* is answered with an HTML page."""
+        """The server's generation, found once: a missing *route* is answered with an HTML page.
+
+        Anything but that or a list leaves it open: what follows from a wrong guess would stay.
+        """
         path = f"marketplace-provider-offerings/{self.offering_uuid}/orders/"
         try:
-            self._http.get(path, [("page_size", 1), ("field", "uuid")])
+            rows = self._http.get(path, [("page_size", 1), ("field", "uuid")])
         except WaldurRefusedError as error:
             if error.route_missing:
                 return Generation.A
-            if error.status != HTTPStatus.FORBIDDEN:
-                raise
+            raise
+        if not isinstance(rows, list):
+            raise WaldurError(f"GET {path}: expected a list, got {type(rows).__name__}")
         return Generation.B
 
     # ---- the offering
@@ -124,10 +153,7 @@ class Client:
 
     def orders(self, states: Iterable[str] = OPEN_ORDERS) -> list[Order]:
         """Return the offering's orders in some states, oldest first."""
-        query = [("offering_uuid", self.offering_uuid), ("o", "created")]
-        query += [("state", state) for state in states]
-        rows = self._list(Order, "marketplace-orders/", [*query, *_fields(Order)])
-        return [row for row in rows if row.offering_uuid == self.offering_uuid]
+        return self._offered(Order, "marketplace-orders/", states)
 
     def order(self, uuid: str) -> Order:
         """Return one order."""
@@ -156,11 +182,8 @@ class Client:
     # ---- resources
 
     def resources(self, states: Iterable[str]) -> list[Resource]:
-        """Return the offering's resources in some states (`OK`, `Updating`, …)."""
-        query = [("offering_uuid", self.offering_uuid), ("o", "created")]
-        query += [("state", state) for state in states]
-        rows = self._list(Resource, "marketplace-provider-resources/", [*query, *_fields(Resource)])
-        return [row for row in rows if row.offering_uuid == self.offering_uuid]
+        """Return the offering's resources in some states (`OK`, `Updating`, …), oldest first."""
+        return self._offered(Resource, "marketplace-provider-resources/", states)
 
     def resource(self, uuid: str) -> Resource:
         """Return one resource."""
@@ -179,11 +202,11 @@ class Client:
         body = {"report": [section.model_dump() for section in sections]}
         self._resource_post(resource, "submit_report", body)
 
-    def set_backend_id(self, resource: Resource, backend_id: str) -> None:
+    def set_backend_id(self, resource: str, backend_id: str) -> None:
         """Name the account behind a resource, and behind an older server's Allocation."""
-        self._resource_post(resource.uuid, "set_backend_id", {"backend_id": backend_id})
+        self._resource_post(resource, "set_backend_id", {"backend_id": backend_id})
         if self.generation is Generation.A:
-            self._remote_post(resource.uuid, "set_backend_id", {"backend_id": backend_id})
+            self._remote_post(resource, "set_backend_id", {"backend_id": backend_id})
 
     def set_limits(self, resource: str, limits: Mapping[str, int]) -> None:
         """Set a resource's limits. The two generations want two shapes of the same body.
@@ -224,9 +247,10 @@ class Client:
         if not resource.resource_uuid:
             return set()
         query = [("allocation_uuid", resource.resource_uuid)]
-        rows = self._list(Association, "slurm-associations/", query)
         ending = f"/{resource.resource_uuid}/"
-        return {row.username for row in rows if row.allocation.endswith(ending)}
+        with self._older():
+            rows = self._list(Association, "slurm-associations/", query)
+            return {row.username for row in rows if row.allocation.endswith(ending)}
 
     def create_association(self, resource: str, username: str) -> None:
         """Mirror a user of the cluster; no error when it is there."""
@@ -241,12 +265,18 @@ class Client:
                 raise
 
     def _remote_post(self, resource: str, action: str, body: object) -> None:
-        try:
+        with self._older():
             self._http.post(f"marketplace-slurm-remote/{resource}/{action}/", body)
+
+    @contextmanager
+    def _older(self) -> Iterator[None]:
+        """Ask what only an older server has; one that hasn't was upgraded under our feet."""
+        try:
+            yield
         except WaldurRefusedError as error:
             if not error.route_missing:
                 raise
-            self.__dict__.pop("generation", None)  # the server was upgraded under our feet
+            self.__dict__.pop("generation", None)
             raise WaldurError(f"{error}; its generation is looked up again") from error
 
     # ---- usage

@@ -96,7 +96,7 @@ class Transport:
             try:
                 response = self._repeated(path, asked)
             except WaldurRefusedError as error:
-                if number > 1 and error.status == HTTPStatus.NOT_FOUND:
+                if number > 1 and error.status == HTTPStatus.NOT_FOUND and not error.route_missing:
                     return  # rows went away while we were reading: the last page is no more
                 raise
             rows = self._json(response)

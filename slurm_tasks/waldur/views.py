@@ -1,7 +1,8 @@
 """What we read of Waldur's answers: the few fields that matter, of servers of any age.
 
-Additional fields are ignored, missing ones have the value that an older server implies, and a
-shape that makes no sense is an error of the server, not of the order.
+Additional fields are ignored, and a shape that makes no sense is an error of the server, not of
+the order. A missing field has the value that an older server implies; one that every server has,
+and whose absence would take away access or a limit, has none: a broken answer is no empty one.
 """
 
 from datetime import datetime
@@ -45,7 +46,7 @@ class Order(View):
     offering_type: Text = ""
     marketplace_resource_uuid: Text = ""
     resource_name: Text = ""
-    limits: Mapping = {}
+    limits: Mapping
     attributes: Mapping = {}
     error_message: Text = ""
     customer_uuid: Text = ""
@@ -80,8 +81,8 @@ class Resource(View):
     uuid: str
     name: Text = ""
     state: str
-    backend_id: Text = ""
-    limits: Mapping = {}
+    backend_id: Text
+    limits: Mapping
     current_usages: Mapping = {}
     offering_uuid: Text = ""
     customer_uuid: Text = ""
@@ -108,7 +109,7 @@ class TeamMember(View):
 
     uuid: str
     username: Text = ""
-    offering_user_username: str | None = None
+    offering_user_username: str | None
     offering_user_state: str | None = None
 
 

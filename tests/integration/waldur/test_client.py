@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from slurm_tasks.demo.waldur import Project, Role, User, WaldurSimulator
 from slurm_tasks.demo.waldur.faults import Kind
@@ -58,6 +60,9 @@ def order(waldur: WaldurSimulator, project: Project) -> str:
     return waldur.order_create(project, "Genomics", LIMITS)
 
 
+ORDER_ROW = {"uuid": "1", "type": "Create", "state": "executing", "limits": {}}
+
+
 @pytest.fixture
 def resource(waldur: WaldurSimulator, client: Client, order: str) -> str:
     """A resource in use."""
@@ -82,13 +87,13 @@ def test_generation_of_a_manager(waldur: WaldurSimulator) -> None:
     client.close()
 
 
-@pytest.mark.parametrize("status", [401, 500])
+@pytest.mark.parametrize("status", [401, 403, 500])
 def test_generation_of_a_server_that_is_away(
     waldur: WaldurSimulator, client: Client, status: int
 ) -> None:
     """A server that fails is of no generation yet; it is asked again."""
     waldur.faults.add(kind="status", status=status)
-    with pytest.raises(WaldurError):
+    with pytest.raises(WaldurError if status != 403 else WaldurRefusedError):
         _ = client.generation
     assert client.generation.value == waldur.generation
 
@@ -165,7 +170,7 @@ def test_offering_users(client: Client, alice: User) -> None:
 
 def test_set_backend_id(waldur: WaldurSimulator, client: Client, resource: str) -> None:
     """The account's name is set, on an older server's Allocation too."""
-    client.set_backend_id(client.resource(resource), "hpc_1")
+    client.set_backend_id(resource, "hpc_1")
     assert waldur.resource(resource)["backend_id"] == "hpc_1"
     allocation = waldur.allocation(resource)
     assert allocation is None or allocation["backend_id"] == "hpc_1"
@@ -343,9 +348,30 @@ def test_fields_that_are_missing(server: Scripted) -> None:
 def test_other_offerings_rows(server: Scripted) -> None:
     """Rows of another offering are dropped, should a server ignore the filter."""
     client = Client(settings_of(server.url))
-    row = '{"uuid": "1", "type": "Create", "state": "executing", "offering_uuid": "other"}'
-    server.say([Answer(body=f"[{row}]")])
+    row = {**ORDER_ROW, "offering_uuid": "other"}
+    server.say([Answer(body=json.dumps([row]))])
     assert client.orders() == []
+    client.close()
+
+
+def test_row_that_makes_no_sense_among_others(server: Scripted) -> None:
+    """An order or a resource that can't be read is left out; the others are there."""
+    client = Client(settings_of(server.url))
+    row = {**ORDER_ROW, "offering_uuid": client.offering_uuid}
+    server.say([Answer(body=json.dumps([{**row, "limits": "plenty"}, row]))])
+    with capture_logs() as logs:
+        assert [found.uuid for found in client.orders()] == ["1"]
+    left_out = [entry["uuid"] for entry in logs if entry["event"] == "row_left_out"]
+    assert left_out == ["1"]
+    client.close()
+
+
+def test_no_row_makes_sense(server: Scripted) -> None:
+    """Where no row can be read at all, Waldur isn't understood; that is not an empty list."""
+    client = Client(settings_of(server.url))
+    server.say([Answer(body=json.dumps([{**ORDER_ROW, "limits": "plenty"}]))])
+    with pytest.raises(WaldurError, match="limits"):
+        client.orders()
     client.close()
 
 

@@ -250,7 +250,7 @@ CASES = {
     ),
     "set_backend_id": Case(
         "marketplace_provider_resources.marketplace_provider_resources_set_backend_id",
-        lambda site: site.client.set_backend_id(Resource(uuid=site.resource, state="OK"), "hpc_1"),
+        lambda site: site.client.set_backend_id(site.resource, "hpc_1"),
         lambda site, models: {
             "uuid": UUID(site.resource),
             "body": models.ResourceBackendIDRequest(backend_id="hpc_1"),
