@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -24,8 +25,7 @@ PATIENCE = 10
 
 def cycle(world: World) -> None:
     """Let the schedule come by once: each task fails by itself, and is tried again later."""
-    world.sync_orders()
-    for task in (world.sync_members, world.report_usage):
+    for task in (world.sync_orders, world.sync_members, world.report_usage):
         attempt(task)
 
 
@@ -56,7 +56,7 @@ def converge(
 
 def settled(world: World, ends: Ends | None = None) -> None:
     """Assert that both sides agree now, and that no command was run in vain."""
-    ends = ends or Ends(usage=used(world))
+    ends = replace(ends or Ends(), usage=used(world))
     assert_agree(world.waldur, world.slurm.accounts(), world.control.components, ends)
     assert repeated(world.slurm) == []
 
@@ -66,20 +66,20 @@ def used(world: World) -> Mapping[str, Usage]:
 
     Jobs of these tests lie within a month.
     """
-    seconds: dict[tuple[str, str], dict[str, Decimal]] = {}
+    seconds: dict[tuple[str, ...], Decimal] = {}
     now = datetime.now(UTC).timestamp()
-    query = "SELECT account, start, end, state, suspended, allocated FROM job WHERE start NOTNULL"
+    columns = "account, user, start, end, state, suspended, allocated"
+    query = f"SELECT {columns} FROM job WHERE start NOTNULL"
     with world.slurm._connected() as connection:
-        for account, start, end, state, suspended, held in connection.execute(query):
+        for account, user, start, end, state, suspended, held in connection.execute(query):
             last = int(now if state == "RUNNING" else end) - suspended
             month = f"{datetime.fromtimestamp(start, UTC):%Y-%m-01}"
-            sums = seconds.setdefault((account, month), {})
             for name, count in json.loads(held).items():
-                sums[name] = sums.get(name, Decimal()) + count * (last - start)
-    amounts: dict[str, dict[tuple[str, str], Decimal]] = {}
-    for (account, month), sums in seconds.items():
-        for name, component in world.control.components.items():
-            minutes = sums.get(name, Decimal()) / 60
-            amount = (minutes / component.unit_factor).quantize(Decimal("0.01"), ROUND_HALF_UP)
-            amounts.setdefault(account, {})[name, month] = amount
+                for key in ((account, name, month), (account, name, month, user)):
+                    seconds[key] = seconds.get(key, Decimal()) + count * (last - start)
+    amounts: dict[str, dict[tuple[str, ...], Decimal]] = {}
+    for (account, name, *rest), held in seconds.items():
+        if component := world.control.components.get(name):
+            amount = (held / 60 / component.unit_factor).quantize(Decimal("0.01"), ROUND_HALF_UP)
+            amounts.setdefault(account, {})[name, *rest] = amount
     return amounts

@@ -20,8 +20,9 @@ from slurm_tasks.sync import roster
 GIVEN = frozenset({"root", "waldur"})
 """Accounts that are there from the start."""
 GONE = (ResourceState.TERMINATED, ResourceState.CREATING)
-Usage = Mapping[tuple[str, str], Decimal]
-"""Amounts in measured units by component and month (`YYYY-MM-01`), as Waldur has them."""
+Usage = Mapping[tuple[str, ...], Decimal]
+"""Amounts in measured units: totals by component and month (`YYYY-MM-01`), as Waldur has them,
+and users' parts by component, month and user."""
 
 
 class Account(Protocol):
@@ -199,7 +200,11 @@ def _team(waldur: WaldurSimulator, resource: Resource) -> frozenset[str]:
 def _usage(waldur: WaldurSimulator, used: Mapping[str, Usage]) -> Iterator[str]:
     """Compare what is billed with what the jobs used: nothing missing, doubled or foreign."""
     for resource in waldur._db.resources.values():
-        billed = {key: value for key, value in waldur.usages(resource.uuid).items() if value}
+        billed: dict[tuple[str, ...], Decimal] = {
+            **{key: value for key, value in waldur.usages(resource.uuid).items() if value},
+            **{key: value for key, value in waldur.user_usages(resource.uuid).items() if value},
+        }
         measured = {key: value for key, value in used.get(resource.backend_id, {}).items() if value}
         if billed != measured:
-            yield f"{resource.backend_id or resource.uuid} is billed {billed}, not {measured}"
+            differing = sorted(set(billed.items()) ^ set(measured.items()))
+            yield f"{resource.backend_id or resource.uuid} is billed otherwise: {differing}"

@@ -51,3 +51,18 @@ def repeated(slurm: SlurmSimulator) -> list[tuple[str, ...]]:
             elif {"add", "modify", "remove"} & {*argv} and not struck:
                 found += [argv] if code == 0 or argv in done else []
     return found
+
+
+def thrown_out(slurm: SlurmSimulator) -> set[str]:
+    """Return users who were removed from an account and had to be added to it again."""
+    gone: set[tuple[str, str]] = set()
+    back: set[str] = set()
+    for command in slurm.commands():
+        words = dict(word.split("=", 1) for word in command.argv if "=" in word)
+        users, accounts = words.get("name", "").split(","), words.get("account", "").split(",")
+        pairs = {(user, account) for user in users for account in accounts if account}
+        if "remove" in command.argv and "user" in command.argv:
+            gone |= pairs
+        elif "add" in command.argv and "user" in command.argv:
+            back |= {user for user, _ in gone & pairs}
+    return back

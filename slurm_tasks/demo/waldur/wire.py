@@ -35,7 +35,8 @@ class Wire:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         request = WebRequest(scope, receive)
-        fault = self._faults.strike(request.method, request.url.path)
+        url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        fault = self._faults.strike(request.method, url)
         response = await self._respond(request, fault)
         await self._note(request, response)
         if response is None:
@@ -52,7 +53,7 @@ class Wire:
         if fault.kind == "status":
             return _failure(fault)
         if fault.kind == "redirect":
-            return RedirectResponse("/login/", status_code=302)
+            return RedirectResponse("/login/", status_code=fault.status or 302)
         if fault.kind == "delay":
             await asyncio.sleep(fault.seconds)
             return await self._api.answer(request)
@@ -93,23 +94,27 @@ class Truncated(Response):
 
 def _failure(fault: Fault) -> Response:
     """Answer as the server or the proxy before it does when all is not well."""
-    if fault.status in _JSON_DETAILS:
-        detail = _JSON_DETAILS[fault.status].format(seconds=fault.retry_after)
-        headers = {"Retry-After": str(fault.retry_after)} if fault.status == 429 else {}
+    status = fault.status or 503
+    if status in _JSON_DETAILS:
+        detail = _JSON_DETAILS[status].format(seconds=fault.retry_after)
+        headers = {"Retry-After": str(fault.retry_after)} if status == 429 else {}
         body = json.dumps({"detail": detail})
-        return Response(body, fault.status, headers, "application/json")
-    return Response(html_page(fault.status), fault.status, None, "text/html; charset=utf-8")
+        return Response(body, status, headers, "application/json")
+    return Response(html_page(status), status, None, "text/html; charset=utf-8")
 
 
 def _damaged(response: Response, fault: Fault) -> Response:
-    """Return an answer whose effect is done and whose body is wrong."""
+    """Return an answer whose effect is done, and which is wrong."""
     if fault.kind == "empty":
         return Response(b"", 200)
     if fault.kind == "truncated":
         return Truncated(response.body, response.status_code, dict(response.headers))
-    body = _readable(bytes(response.body))
-    wrong: object = {"detail": "unexpected"} if isinstance(body, list) else [body]
-    return Response(json.dumps(wrong), response.status_code, None, "application/json")
+    headers = {key: value for key, value in response.headers.items() if key != "content-length"}
+    body = fault.rewrite(_readable(bytes(response.body)))
+    if fault.kind == "wrong_shape":
+        body = {"detail": "unexpected"} if isinstance(body, list) else [body]
+    status = fault.status or response.status_code
+    return Response(json.dumps(body), status, headers, "application/json")
 
 
 def _reset(transport: asyncio.Transport) -> None:

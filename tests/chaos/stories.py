@@ -1,0 +1,106 @@
+"""What goes on in a world while it is broken: each flow by itself, and all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from slurm_tasks.demo.waldur.values import Generation
+from tests.support.agreement import Ends
+from tests.support.effects import watch
+from tests.support.world import World
+
+MORE = {"cpu": 250, "gres/gpu": 0}
+
+
+@dataclass(frozen=True)
+class Story:
+    """Something that a process does.
+
+    Attributes:
+        begin: what came before it.
+        act: what it does.
+    """
+
+    begin: Callable[[World], object]
+    act: Callable[[World], object] = World.sync_orders
+
+
+def worked(world: World, resource: str) -> None:
+    """Let two users have worked for an allocation."""
+    for hours, user in ((5, "alice"), (4, "bob")):
+        start = datetime.now(UTC) - timedelta(hours=hours)
+        held = {"cpu": 4, "gres/gpu": 1, "mem": 4096}
+        world.slurm.add_job(world.backend_id(resource), user, start, 3600, held)
+
+
+def working(world: World, resource: str) -> None:
+    """Let one of them work still."""
+    worked(world, resource)
+    start = datetime.now(UTC) - timedelta(hours=1)
+    world.slurm.add_job(world.backend_id(resource), "bob", start, None, state="RUNNING")
+
+
+def updated(world: World) -> None:
+    """Order other limits."""
+    world.waldur.order_update(world.allocated(), MORE)
+
+
+def ended(world: World) -> None:
+    """Order the end of one of two allocations, while a job runs."""
+    world.allocated("Second", project=world.waldur.add_project(world.customer, "Climate"))
+    resource = world.allocated()
+    working(world, resource)
+    world.waldur.order_terminate(resource)
+
+
+def changed(world: World) -> None:
+    """Let one person come and another one leave, who still has a job."""
+    working(world, world.allocated())
+    world.join("carol")
+    world.leave("bob")
+
+
+def used(world: World) -> None:
+    """Let an allocation have been used, and an administrator have given it more."""
+    resource = world.allocated()
+    worked(world, resource)
+    where = ("--immediate", "modify", "account", "where", f"name={world.backend_id(resource)}")
+    world.slurmctl("sacctmgr", *where, "cluster=lab", "set", "GrpTRESMins=cpu=9000")
+
+
+STORIES = {
+    "create": Story(World.order),
+    "update": Story(updated),
+    "terminate": Story(ended),
+    "member sync": Story(changed, World.sync_members),
+    "usage push": Story(used, World.report_usage),
+}
+
+
+@contextmanager
+def told(story: Story, generation: Generation, folder: Path) -> Iterator[World]:
+    """Start a world in which a story has begun."""
+    with World.started(generation, folder) as world:
+        watch(world.slurm)
+        story.begin(world)
+        yield world
+
+
+def everything(world: World) -> Ends:
+    """Begin all of it: orders of each type, one that is refused, people who come and go, jobs."""
+    climate = world.waldur.add_project(world.customer, "Climate")
+    ending = world.allocated("Ending", project=climate)
+    working(world, ending)
+    changing = world.allocated("Changing")
+    worked(world, changing)
+    refused = world.order("Refused", {"cpu": -5, "gres/gpu": 0})
+    world.waldur.order_update(changing, MORE)
+    world.waldur.order_terminate(ending)
+    world.order("New")
+    world.join("carol")
+    world.leave("bob")
+    return Ends(refused={refused: "-5"})
