@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from slurm_tasks.errors import TransientError, WaldurError, WaldurRefusedError
 from slurm_tasks.waldur.transport import PAGE_SIZE, Transport
 from tests.integration.waldur.conftest import TOKEN, settings_of
+from tests.support import meter
 from tests.support.scripted import HTML, JSON, Answer, Scripted
 
 OK = Answer(body='{"uuid": "1"}')
@@ -288,3 +289,33 @@ def test_bodies_are_never_logged(
         transport.get("users/me/")
     assert "other-people" not in caplog.text + str(logs)
     assert [entry["path"] for entry in logs] == ["users/me/"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "status"), [([Answer(500)], "500"), ([Answer(404)], "404"), ([Answer(301)], "301")]
+)
+def test_failures_are_counted(
+    server: Scripted, transport: Transport, answers: list[Answer], status: str
+) -> None:
+    """By endpoint and status, whichever object it was about: uuids would be series without end."""
+    meter.reset()
+    server.say(answers)
+    for uuid in (32 * "a", 32 * "b"):
+        with pytest.raises((WaldurError, WaldurRefusedError)):
+            transport.post(f"marketplace-orders/{uuid}/set_state_done/")
+
+    labels = {"method": "POST", "endpoint": "marketplace-orders/{uuid}/set_state_done/"}
+    assert meter.read("waldur_request_failures_total", **labels, status=status) == 2
+    assert meter.read("waldur_request_duration_seconds_count", **labels) == 2
+
+
+def test_no_answer_is_counted() -> None:
+    """A server that isn't there has no status."""
+    meter.reset()
+    gone = Transport(settings_of("http://127.0.0.1:1/api/"))
+    with pytest.raises(WaldurError):
+        gone.post("users/me/")
+    gone.close()
+
+    labels = {"method": "POST", "endpoint": "users/me/", "status": "none"}
+    assert meter.read("waldur_request_failures_total", **labels) == 1

@@ -16,6 +16,7 @@ from slurm_tasks.model import changes
 from slurm_tasks.slurm import runner as module
 from slurm_tasks.slurm.commands import AddAccount, RemoveAccount, ShowTres
 from slurm_tasks.slurm.runner import Runner
+from tests.support import meter
 
 READ = ShowTres("lab")
 WRITE = RemoveAccount("lab", changes.RemoveAccount("a1"))
@@ -368,3 +369,14 @@ def test_a_program_that_the_container_lacks_is_a_failure(docker: Callable[..., R
     """Exit 126 and 127 are neither success nor a timeout."""
     with pytest.raises(CommandError, match="exit code 127"):
         docker("exit 127").read(READ)
+
+
+def test_commands_are_timed_and_failures_counted(run: Callable[..., Runner]) -> None:
+    """By the kind of command, and by the kind of error."""
+    meter.reset()
+    run("printf 'Type|Name\\ncpu|\\n'").read(READ)
+    with pytest.raises(CommandError):
+        run("exit 1").read(READ)
+
+    assert meter.read("command_duration_seconds_count", command="ShowTres") == 2
+    assert meter.read("command_failures_total", command="ShowTres", error="CommandError") == 1
