@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from slurm_tasks.demo.waldur.values import Generation
+from tests.chaos import process
+from tests.chaos.schedule import cycle
 from tests.support.agreement import Ends
 from tests.support.effects import watch
 from tests.support.world import World
@@ -93,6 +97,8 @@ def told(story: Story, generation: Generation, folder: Path) -> Iterator[World]:
 def everything(world: World) -> Ends:
     """Begin all of it: orders of each type, one that is refused, people who come and go, jobs."""
     climate = world.waldur.add_project(world.customer, "Climate")
+    for name in ("alice", "bob"):
+        world.waldur.add_member(climate, world.waldur.user(name))
     ending = world.allocated("Ending", project=climate)
     working(world, ending)
     changing = world.allocated("Changing")
@@ -104,3 +110,20 @@ def everything(world: World) -> Ends:
     world.join("carol")
     world.leave("bob")
     return Ends(refused={refused: "-5"})
+
+
+def twice(world: World) -> None:
+    """Let the schedule come by twice."""
+    cycle(world)
+    cycle(world)
+
+
+@functools.cache
+def calls(generation: Generation) -> list[str]:
+    """Return the calls to the outside that everything needs, found by a dry run."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        World.started(generation, Path(folder)) as world,
+    ):
+        everything(world)
+        return process.run(world, twice)

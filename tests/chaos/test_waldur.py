@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +27,7 @@ from slurm_tasks.waldur.views import (
 )
 from tests.chaos import process
 from tests.chaos.schedule import CYCLE, converge, cycle
-from tests.chaos.stories import STORIES, everything, told
+from tests.chaos.stories import STORIES, calls, everything, told
 from tests.support.agreement import Ends
 from tests.support.chaos import Chaos, Run
 from tests.support.effects import thrown_out
@@ -123,22 +121,9 @@ def add(world: World, fault: Fault, **where: Any) -> None:  # noqa: ANN401 - a f
     )
 
 
-def twice(world: World) -> None:
-    """Let the schedule come by twice."""
-    cycle(world)
-    cycle(world)
-
-
-@functools.cache
 def requests(generation: Generation) -> list[tuple[str, str]]:
     """Return the kinds of requests that everything needs: method, and a pattern of the path."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        World.started(generation, Path(folder)) as world,
-    ):
-        everything(world)
-        calls = process.run(world, twice)
-    split = (call.split(" ", 1) for call in calls if call.startswith(("GET", "POST")))
+    split = (call.split(" ", 1) for call in calls(generation) if call.startswith(("GET", "POST")))
     return list({(method, UUID.sub(UUID.pattern, path)): None for method, path in split})
 
 
@@ -250,8 +235,8 @@ def test_each_call_fails(
     """Each request of each flow fails by itself, and a read so often that the flow fails."""
     act, fault = STORIES[story].act, FAULTS[name]
     with told(STORIES[story], generation, tmp_path / "dry") as world:
-        calls = process.run(world, act)
-    sent = [call for call in calls if call.startswith(("GET", "POST"))]
+        begun = process.run(world, act)
+    sent = [call for call in begun if call.startswith(("GET", "POST"))]
     for number, call in enumerate(sent):
         folder = tmp_path / str(number)
         with (

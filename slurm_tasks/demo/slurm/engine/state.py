@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 
@@ -100,7 +101,7 @@ class Cluster:
     def __init__(self, connection: sqlite3.Connection, user: str) -> None:
         self.db = connection
         self.user = user
-        self.now = time.time()
+        self.now = float(os.environ.get("SLURM_SIM_NOW", time.time()))
         self.meta = dict(connection.execute("SELECT key, value FROM meta"))
         self.name = self.meta["cluster"]
         self.old = self.meta["release"] == "22.05"
