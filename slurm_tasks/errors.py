@@ -19,6 +19,10 @@ class PermanentError(SlurmTasksError):
     """This order can't be carried out; the message is for its customer to read."""
 
 
+class ForeignAccountError(PermanentError):
+    """The account that is named isn't this allocation's: it is left alone."""
+
+
 class ConfigurationError(SlurmTasksError):
     """The service can't run as it is configured.
 

@@ -7,7 +7,7 @@ crash between two commands is answered by planning again and doing what is left.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from slurm_tasks.errors import PermanentError
+from slurm_tasks.errors import ForeignAccountError, PermanentError
 from slurm_tasks.model import names, tres
 from slurm_tasks.model.changes import (
     AddAccount,
@@ -120,12 +120,15 @@ def account_name(desired: Desired, state: Cluster, rules: Rules) -> str:
 def find(desired: Desired, state: Cluster, rules: Rules) -> Account | None:
     """Return the allocation's account, or None when the cluster doesn't have it.
 
+    It is ours by its marker; one without any marker (an earlier agent made such), if Waldur names
+    it and it has our prefix: a message at the broker can't make another account ours.
+
     Raises:
-        PermanentError: an account of that name is there and isn't this allocation's.
+        ForeignAccountError: an account of that name is there and isn't this allocation's.
     """
     name = account_name(desired, state, rules)
     if rules.protects(name):
-        raise PermanentError(
+        raise ForeignAccountError(
             f"the backend id {name!r} is an account that the service never changes; correct the"
             " backend id in Waldur"
         )
@@ -133,14 +136,20 @@ def find(desired: Desired, state: Cluster, rules: Rules) -> Account | None:
     if account is None and name not in state.bare:
         return None
     found = names.marker(account.description if account else state.bare[name])
-    if found == (Kind.ALLOCATION, desired.resource) or (found is None and desired.backend_id):
+    prefix = rules.prefixes.allocation
+    named = found is None and bool(desired.backend_id)
+    if found == (Kind.ALLOCATION, desired.resource) or (named and name.startswith(prefix)):
         return account
     if desired.intent is Intent.TERMINATE and not desired.backend_id:
         return None  # its Create order was refused for that very name: nothing of it exists
     whose = f"that of {found[0]} {found[1]}" if found else "not one of Waldur's"
-    raise PermanentError(
+    adopt = (
+        f"; if it is this allocation's, say so in SLURM: sacctmgr modify account where name={name}"
+        f" set description=waldur:allocation:{desired.resource}"
+    )
+    raise ForeignAccountError(
         f"the account {name!r} exists on cluster {state.name!r} and is {whose}; it is left alone."
-        " Rename or remove it, or set another backend id in Waldur"
+        f" Rename or remove it, or set another backend id in Waldur{adopt if named else ''}"
     )
 
 

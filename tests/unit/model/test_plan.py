@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slurm_tasks.errors import PermanentError
+from slurm_tasks.errors import ForeignAccountError, PermanentError
 from slurm_tasks.model import names
 from slurm_tasks.model.changes import (
     AddAccount,
@@ -125,11 +125,20 @@ def test_the_backend_id_of_another_allocation_is_refused() -> None:
 
 def test_an_account_that_waldur_names_is_ours_without_a_marker() -> None:
     """Accounts of an earlier agent are updated under their backend id."""
-    state = cluster(Account("old_alloc", "waldur", "genomics"))
+    state = cluster(Account("hpc_old", "waldur", "genomics"))
 
-    changes = planned(state, Intent.UPDATE, backend_id="old_alloc", limits={"cpu": 1})
+    changes = planned(state, Intent.UPDATE, backend_id="hpc_old", limits={"cpu": 1})
 
-    assert changes == [SetLimits("old_alloc", {"cpu": 1})]
+    assert changes == [SetLimits("hpc_old", {"cpu": 1})]
+
+
+@pytest.mark.parametrize("intent", list(Intent))
+def test_a_backend_id_makes_no_other_account_ours(intent: Intent) -> None:
+    """Whoever writes to the broker names what they like: without our prefix a marker is needed."""
+    state = cluster(Account("physics", "root", "physics", users=frozenset({"bob"})))
+
+    with pytest.raises(ForeignAccountError, match=f"set description=waldur:allocation:{RESOURCE}"):
+        planned(state, intent, backend_id="physics", users=())
 
 
 @pytest.mark.parametrize("name", ["waldur", "everyone"])
