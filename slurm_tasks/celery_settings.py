@@ -67,6 +67,7 @@ def from_settings(service: Service) -> dict[str, Any]:
         "task_retry_on_worker_lost": True,
         "task_reject_on_worker_lost": False,  # on, a task that kills its worker runs for ever
         "worker_prefetch_multiplier": 1,
+        "worker_consumer": "slurm_tasks.consumer:Consumer",  # Celery's dies of malformed messages
         "task_ignore_result": True,  # tasks that people wait for opt in
         "task_soft_time_limit": SOFT_LIMIT,
         "task_time_limit": HARD_LIMIT,

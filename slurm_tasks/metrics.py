@@ -70,6 +70,18 @@ drift_found = _counter(
     "Changes that the cluster needed although no order asked for them.",
     "change",
 )
+messages_refused = _counter(
+    "messages_refused_total",
+    "What was asked for by messages and is refused: unknown_task, content (not JSON), malformed,"
+    " expired, foreign_account.",
+    "reason",
+)
+task_failures = _counter(
+    "task_failures_total",
+    "Tasks that failed for good, by the error; ValidationError: arguments of the wrong types.",
+    "task",
+    "error",
+)
 guard_stops = _counter(
     "guard_stops_total",
     "Plans that the guard stopped: wrong cluster, or too many removals.",

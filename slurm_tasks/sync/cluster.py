@@ -8,7 +8,13 @@ from datetime import UTC, datetime
 import structlog
 
 from slurm_tasks import metrics
-from slurm_tasks.errors import GuardError, JobsActiveError, PermanentError, TransientError
+from slurm_tasks.errors import (
+    ForeignAccountError,
+    GuardError,
+    JobsActiveError,
+    PermanentError,
+    TransientError,
+)
 from slurm_tasks.model import guard
 from slurm_tasks.model.changes import AddUsers, Change, RemoveUsers, SetDefault
 from slurm_tasks.model.cluster import Cluster
@@ -143,6 +149,8 @@ class _Pass:
             if item.desired.intent is Intent.MEMBERS and item.account not in self._state.accounts:
                 item.settle(Status.MISSING, self._missing(item.desired))
         except PermanentError as error:
+            if isinstance(error, ForeignAccountError):
+                metrics.messages_refused.labels("foreign_account").inc()
             item.settle(Status.REFUSED, error)
             return []
         return changes

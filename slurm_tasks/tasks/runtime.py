@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from celery import Task
+from celery import Task, signals
 
 from slurm_tasks import metrics, sentry
 from slurm_tasks.app import app
@@ -71,3 +71,14 @@ def lifetime(interval: float) -> float:
     Well below the visibility timeout, so that what a killed worker leaves behind never runs late.
     """
     return min(max(LIFETIME_MIN, 2 * interval), VISIBILITY / 2)
+
+
+@signals.task_failure.connect
+def _count_failure(sender: Any, exception: Exception, **_: object) -> None:  # noqa: ANN401 - Celery's task
+    metrics.task_failures.labels(sender.name, type(exception).__name__).inc()
+
+
+@signals.task_revoked.connect
+def _count_expired(expired: bool, **_: object) -> None:
+    if expired:
+        metrics.messages_refused.labels("expired").inc()
