@@ -17,6 +17,7 @@ import structlog
 from pydantic import ValidationError
 
 from slurm_tasks.errors import WaldurError, WaldurRefusedError
+from slurm_tasks.model import names
 from slurm_tasks.settings import Waldur as Settings
 from slurm_tasks.waldur.transport import Query, Transport
 from slurm_tasks.waldur.views import (
@@ -156,8 +157,9 @@ class Client:
         return self._offered(Order, "marketplace-orders/", states)
 
     def order(self, uuid: str) -> Order:
-        """Return one order."""
-        return _parse(Order, self._http.get(f"marketplace-orders/{uuid}/", _fields(Order)))
+        """Return one order; its uuid may come from the shell or the broker, so it is checked."""
+        path = f"marketplace-orders/{names.fold_uuid(uuid)}/"
+        return _parse(Order, self._http.get(path, _fields(Order)))
 
     def approve(self, order: str) -> None:
         """Approve an order that waits for the provider."""
