@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -78,26 +78,30 @@ class Service:
         return str(self.waldur.resource(resource)["backend_id"])
 
     @cached_property
-    def _app(self) -> Celery:
-        """A sender of its own, with the service's queues."""
+    def app(self) -> Celery:
+        """A sender, with the service's queues."""
         app = Celery("tests")
         app.conf.update(from_settings(settings.Service.model_validate(self.environment)))
         return app
 
     def send(self, task: str, *args: object, **kwargs: object) -> str:
         """Send a task by hand, and return its id."""
-        return str(self._app.send_task(task, args, kwargs).id)
+        return str(self.app.send_task(task, args, kwargs).id)
+
+    def result(self, task: str) -> Any:  # noqa: ANN401 - JSON is anything
+        """Wait for a task's end, and return its result or raise its error."""
+        return self.app.AsyncResult(task).get(timeout=PATIENCE)
 
     def until_idle(self) -> None:
         """Wait until the queues are empty and no worker works or waits for a retry."""
         wait_until(self._is_idle, "the workers are idle", PATIENCE)
 
     def _is_idle(self) -> bool:
-        with self._app.connection_for_read() as connection:
+        with self.app.connection_for_read() as connection:
             client = connection.default_channel.client
             if any(client.llen(queue) for queue in ("waldur", "headnode")):
                 return False
-        inspect = self._app.control.inspect(timeout=1)
+        inspect = self.app.control.inspect(timeout=1)
         states = (inspect.active(), inspect.reserved(), inspect.scheduled())
         return all(state and not any(state.values()) for state in states)
 
@@ -126,17 +130,19 @@ def running(
     controls: int = 1,
     headnodes: int = 1,
     beats: int = 1,
+    broker: str = "",
     **settings: str,
 ) -> Iterator[Service]:
-    """Run the service: workers are ready, beat has begun."""
+    """Run the service: workers are ready, beat has begun; a broker is started if none is given."""
     config = folder / "config-components.yaml"
     config.write_text(example.read(), encoding="utf-8")
-    with embedded_broker() as broker, WaldurSimulator(generation=generation) as waldur:
+    brokers = nullcontext(broker) if broker else embedded_broker()
+    with brokers as url, WaldurSimulator(generation=generation) as waldur:
         environment = {
             **INTERVALS,
             "SLURM_REQUIRE_UNIX_USER": "false",  # the tests' people live in the clusters only
             **slurm,
-            "CELERY_BROKER_URL": broker,
+            "CELERY_BROKER_URL": url,
             "LOG_FORMAT": "json",
             "SLURM_TRES_CONFIG_PATH": str(config),
             **settings,
