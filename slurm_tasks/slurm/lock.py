@@ -6,6 +6,9 @@ Concurrent `sacctmgr` writes corrupt slurmdbd's association tables with exit cod
 - the host lock, `flock` on a file whose descriptor the commands inherit: a command that outlives
   its killed worker keeps it until it ends;
 - the shared lock in Redis, for writers on other hosts; it holds while Redis keeps the key.
+
+The host lock's file holds the token by which its holders take the shared lock: who gets the host
+lock also gets what a killed holder left of the other, instead of waiting until it expires.
 """
 
 import fcntl
@@ -14,15 +17,18 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 from slurm_tasks.errors import LockHeldError, TransientError
 
+_TOKEN_LEN = 32
+
 
 class SharedLock(Protocol):
-    """What is needed of redis-py's `Lock`."""
+    """What is needed of a lock in Redis."""
 
-    def acquire(self, *, blocking: bool | None = None) -> bool:
-        """Take it, or return False."""
+    def take(self, token: str) -> bool:
+        """Take it, also from a holder of the same token; else return False."""
 
     def reacquire(self) -> bool:
         """Start its time to live anew; raises when it is lost."""
@@ -74,7 +80,7 @@ def writer(path: Path, shared: SharedLock | None) -> Iterator[Writer]:
             raise LockHeldError(
                 f"another process on this host writes to the cluster ({path})"
             ) from None
-        if shared and not shared.acquire(blocking=False):
+        if shared and not shared.take(_token(descriptor)):
             raise LockHeldError(
                 "a worker elsewhere writes to the cluster (the lock in Redis is held)"
             )
@@ -103,6 +109,15 @@ def _open(path: Path) -> int:
     except OSError as error:
         raise TransientError(f"the writer's lock {path} can't be made: {error}") from error
     return descriptor
+
+
+def _token(descriptor: int) -> str:
+    """Return the token that the file holds, a new one at the first time."""
+    token = os.pread(descriptor, _TOKEN_LEN, 0)
+    if len(token) < _TOKEN_LEN:
+        token = uuid4().hex.encode()
+        os.pwrite(descriptor, token, 0)
+    return token.decode()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from redis.exceptions import RedisError
+from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 
 from slurm_tasks import broker, settings
@@ -72,6 +72,20 @@ def _runner(slurm: settings.Slurm) -> Runner:
     return Runner(slurm.bin_dir, slurm.timeout, docker, outside)
 
 
+class SharedLock(Lock):
+    """The lock in Redis, as the writer wants it."""
+
+    def take(self, token: str) -> bool:
+        """Take it, also from a holder of the same token; else return False."""
+        if self.acquire(blocking=False, token=token):
+            return True
+        self.local.token = self.redis.get_encoder().encode(token)
+        try:
+            return self.reacquire()  # one step at the broker: compares the token, sets its time
+        except LockError:
+            return False
+
+
 @contextmanager
 def writer_lock(cluster: str, slurm: settings.Slurm) -> Iterator[lock.Writer]:
     """Take the writer's lock of a cluster, on this host and at the broker.
@@ -85,7 +99,7 @@ def writer_lock(cluster: str, slurm: settings.Slurm) -> Iterator[lock.Writer]:
     name = f"waldur-slurm-tasks-{cluster}"
     seconds = 2 * slurm.timeout + LOCK_MARGIN
     with broker.connected(app) as client:
-        shared = Lock(client, f"{name}:writer", timeout=seconds, thread_local=False)
+        shared = SharedLock(client, f"{name}:writer", timeout=seconds, thread_local=False)
         try:
             with lock.writer(slurm.lock_dir / f"{name}.lock", shared) as writer:
                 yield writer

@@ -242,7 +242,8 @@ def test_arguments_of_the_wrong_types_are_refused(chaos: Chaos, forger: Forger, 
 def test_no_header_stops_the_worker(chaos: Chaos, forger: Forger, name: str) -> None:
     """Whatever is forged of a message's headers, the message behind it is carried out."""
     with chaos.run("trust", "forged: headers"):
-        for value in ({}, ["x"], "x", -1, None, True):
+        values: tuple[object, ...] = ({}, ["x"], "x", -1, None, True)
+        for value in values:
             forger.publish(body(item(backend_id="root")), headers(**{name: value}))
 
         assert forger.probe() == forger.usual

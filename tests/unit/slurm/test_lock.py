@@ -29,11 +29,12 @@ class FakeShared:
 
     def __init__(self, *, free: bool = True) -> None:
         self.free, self.lost, self.calls = free, False, list[str]()
+        self.tokens: list[str] = []
 
-    def acquire(self, *, blocking: bool | None = None) -> bool:
+    def take(self, token: str) -> bool:
         """Take it if it is free."""
-        assert blocking is False
-        self.calls.append("acquire")
+        self.calls.append("take")
+        self.tokens.append(token)
         return self.free
 
     def reacquire(self) -> bool:
@@ -104,7 +105,7 @@ def test_a_failure_gives_the_lock_back(path: Path) -> None:
         _ = 1 / 0
 
     take(path)
-    assert shared.calls == ["acquire", "release"]
+    assert shared.calls == ["take", "release"]
 
 
 def test_an_orphaned_command_keeps_the_lock_until_it_ends(path: Path) -> None:
@@ -144,6 +145,19 @@ def test_the_host_is_asked_before_redis(path: Path) -> None:
     assert shared.calls == []
 
 
+def test_each_holder_on_a_host_has_the_same_token(path: Path) -> None:
+    """So that what a killed one left at the broker is known to be nobody's."""
+    shared, elsewhere = FakeShared(), FakeShared()
+
+    take(path, shared)
+    take(path, shared)
+    take(path.with_name("other.lock"), elsewhere)
+
+    first, second = shared.tokens
+    assert first == second
+    assert [first] != elsewhere.tokens
+
+
 def test_the_shared_lock_is_extended_on_demand(path: Path) -> None:
     """Before each command its time to live starts anew."""
     shared = FakeShared()
@@ -151,7 +165,7 @@ def test_the_shared_lock_is_extended_on_demand(path: Path) -> None:
     with lock.writer(path, shared) as writer:
         writer.extend()
 
-    assert shared.calls == ["acquire", "reacquire", "release"]
+    assert shared.calls == ["take", "reacquire", "release"]
 
 
 def test_a_lost_shared_lock_stops_the_writer(path: Path) -> None:
