@@ -155,6 +155,13 @@ def _qos(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:  # noqa: A
         )
     else:
         yield ok(QOS, f"the cluster has {', '.join(sorted(wanted))}")
+    enforced = node.cluster.config().get("AccountingStorageEnforce", "").lower()
+    if "qos" not in enforced.split(","):
+        yield warning(
+            QOS,
+            f"AccountingStorageEnforce={enforced or 'none'}: a QoS binds nobody; add qos to it in"
+            " slurm.conf",
+        )
 
 
 def _homes(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:  # noqa: ARG001 - one of many looks

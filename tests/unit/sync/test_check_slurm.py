@@ -166,6 +166,18 @@ def test_a_qos_that_is_missing_is_named() -> None:
     assert check(slurm, what=QOS, rules=rules)[0].verdict is Verdict.OK
 
 
+@pytest.mark.parametrize(
+    ("enforced", "warned"), [("associations,limits", True), ("associations,limits,qos", False)]
+)
+def test_a_qos_that_binds_nobody_is_a_warning(enforced: str, warned: bool) -> None:
+    """Without qos in AccountingStorageEnforce any other may be asked for."""
+    rules = replace(RULES, qos=QosRules(downscaled="normal"))
+
+    found = check(sound(AccountingStorageEnforce=enforced), what=QOS, rules=rules)
+
+    assert any(finding.verdict is Verdict.WARNING for finding in found) is warned
+
+
 def test_a_helper_that_is_missing_is_told() -> None:
     """Before the first home directory is needed."""
     (found,) = check(sound(), what=HOMES, homes=True)
