@@ -27,7 +27,7 @@ from tests.unit.build import PREFIXES, RULES, cluster, standing_cluster
 from tests.unit.sync.test_cluster import node
 
 SOUND = {
-    "AccountingStorageEnforce": "associations,limits",
+    "AccountingStorageEnforce": "associations,limits,qos",
     "PriorityType": "priority/multifactor",
     "PriorityUsageResetPeriod": "MONTHLY",
     "PriorityDecayHalfLife": "00:00:00",
