@@ -145,6 +145,13 @@ def test_users_are_blocked_and_allowed_one_by_one() -> None:
     assert opened.accounts["a1"].held == {"alice"}
 
 
+def test_an_account_that_is_removed_is_gone() -> None:
+    """Others stay."""
+    before = state(Account("a1", "p1"))
+
+    assert advance(before, [RemoveAccount("a1")]) == before.without_account("a1")
+
+
 def test_jobs_and_defaults_are_no_part_of_the_state() -> None:
     """Nothing that the next listing shows changes."""
     before = state(Account("a1", "p1"))

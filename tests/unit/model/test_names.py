@@ -42,6 +42,18 @@ def test_a_title_without_usable_characters_leaves_only_the_uuid(title: str) -> N
     assert names.allocation_name(prefixes(), UUID, title) == "hpc_1f2e3_d4c5b6a"
 
 
+@pytest.mark.parametrize(
+    ("title", "slug"),
+    [
+        ("Climate model 2026 of the North", "climatemodel2026"),
+        ("climate models 26-27", "climatemodels26"),
+    ],
+)
+def test_a_title_is_cut_to_what_the_maximum_leaves(title: str, slug: str) -> None:
+    """To the very character; what the cut leaves of punctuation at its end goes, too."""
+    assert names.allocation_name(prefixes(), UUID, title) == f"hpc_1f2e3_{slug}-d4c5b6a"
+
+
 def test_the_smallest_maximum_still_names_by_uuid() -> None:
     """With no room for a slug the name is prefix and uuid parts alone."""
     smallest = prefixes(max_len=len("hpc_") + FIXED_LEN)
@@ -185,6 +197,13 @@ def test_backend_ids_that_cannot_be_accounts_are_refused(backend_id: str) -> Non
 def test_a_description_gives_its_marker_back(kind: Kind, uuid: str, title: str) -> None:
     """Kind and uuid survive any title, and SLURM's lower-casing."""
     assert names.marker(names.describe(kind, uuid, title).lower()) == (kind, uuid)
+
+
+def test_a_description_holds_what_is_plain_of_the_title() -> None:
+    """Accents are dropped, all else that SLURM might change is a blank."""
+    text = names.describe(Kind.PROJECT, UUID, " Müller's  “Lab”, 2|3 (a+b)\n")
+
+    assert text == f"waldur:project:{UUID} Muller s Lab 2 3 (a+b)"
 
 
 @given(kinds, uuids, st.text())

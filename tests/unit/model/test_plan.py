@@ -111,7 +111,7 @@ def test_a_name_that_the_cluster_has_lost_is_taken_all_the_same() -> None:
     """An account without associations keeps its description: a stranger's is not adopted."""
     state = Cluster("lab", cluster().accounts, bare={ACCOUNT: "physics"})
 
-    with pytest.raises(PermanentError, match="it is left alone"):
+    with pytest.raises(PermanentError, match=r"left alone\. Rename .* backend id in Waldur$"):
         planned(state)
 
 
@@ -141,6 +141,15 @@ def test_a_backend_id_makes_no_other_account_ours(intent: Intent) -> None:
         planned(state, intent, backend_id="physics", users=())
 
 
+@pytest.mark.parametrize("name", ["root", "waldur", "everyone"])
+def test_what_a_site_hangs_accounts_under_is_protected(name: str) -> None:
+    """Root, the customers' parent and the users' default; an allocation's account is not."""
+    rules = Rules(PREFIXES, root="waldur", user_default="everyone")
+
+    assert rules.protects(name)
+    assert not rules.protects(ACCOUNT)
+
+
 @pytest.mark.parametrize("name", ["waldur", "everyone"])
 def test_the_default_accounts_cannot_be_an_allocations(name: str) -> None:
     """Not even a backend id in Waldur makes the service change them."""
@@ -148,7 +157,7 @@ def test_the_default_accounts_cannot_be_an_allocations(name: str) -> None:
     state = cluster(Account("everyone", "root"))
 
     for intent in Intent:
-        with pytest.raises(PermanentError, match="never changes"):
+        with pytest.raises(PermanentError, match="never changes; correct the backend id in Waldur"):
             planned(state, intent, rules, backend_id=name)
 
 
@@ -159,6 +168,13 @@ def test_only_limits_that_differ_are_set() -> None:
     changes = planned(state, Intent.UPDATE, limits={"cpu": 60, "mem": -1, "gres/gpu": 2, "fs": -1})
 
     assert changes == [SetLimits(ACCOUNT, {"mem": -1, "gres/gpu": 2})]
+
+
+def test_a_limit_that_slurm_lists_rounded_is_not_set_for_ever() -> None:
+    """The memory that was ordered is listed as `2.50T`."""
+    state = standing_cluster(limits={"mem": 2621440})
+
+    assert planned(state, Intent.UPDATE, limits={"mem": 2621952}) == []
 
 
 def test_zero_is_a_limit_and_not_none() -> None:
@@ -255,6 +271,7 @@ def test_a_project_that_moved_is_hung_under_its_new_customer() -> None:
 
     moved = changes[-1]
     assert isinstance(changes[0], AddAccount)
+    assert changes[0].parent == "waldur"
     assert moved == SetParent(PROJECT_ACCOUNT, changes[0].name)
     assert planned(advance(state, changes), Intent.UPDATE, customer=OTHER) == []
 
@@ -273,7 +290,9 @@ def test_a_customer_below_its_own_project_is_refused() -> None:
     above = customer(OTHER, parent=PROJECT_ACCOUNT)
     state = cluster(customer(), project(), above, allocation())
 
-    with pytest.raises(PermanentError, match="but stands below it; move it") as caught:
+    with pytest.raises(
+        PermanentError, match="cluster 'lab', but stands below it; move it"
+    ) as caught:
         planned(state, Intent.UPDATE, customer=OTHER)
 
     assert f"{above.name!r} should stand above {PROJECT_ACCOUNT!r}" in str(caught.value)
@@ -368,6 +387,15 @@ def test_a_termination_of_what_is_not_there_tidies_up() -> None:
         RemoveAccount(CUSTOMER_ACCOUNT),
     ]
     assert planned(cluster(), Intent.TERMINATE, backend_id=ACCOUNT) == []
+
+
+def test_a_termination_of_what_was_refused_is_done() -> None:
+    """Its Create order met a stranger's account of that name; with a backend id it is a mix-up."""
+    state = cluster(Account(ACCOUNT, "waldur", f"waldur:allocation:{uuid('a2')}"))
+
+    assert planned(state, Intent.TERMINATE) == []
+    with pytest.raises(PermanentError, match="it is left alone"):
+        planned(state, Intent.TERMINATE, backend_id=ACCOUNT)
 
 
 def test_a_termination_with_accounts_below_is_refused() -> None:
