@@ -120,6 +120,8 @@ def begin() -> None:
             orders.labels(kind, outcome)
     for reason in ("cluster", "removals"):
         guard_stops.labels(reason)
+    for reason in ("unknown_task", "content", "malformed", "expired", "foreign_account"):
+        messages_refused.labels(reason)
     for what in ("usage", "limits", "associations"):
         usage_posted.labels(what)
     for what in ("usage", "settings", "final"):
