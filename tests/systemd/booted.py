@@ -107,7 +107,7 @@ def _prepared() -> Path:
             inside(root, "python3", "-m", "venv", PREFIX)
             with _at(root, locked_wheels, "/mnt"):
                 requirements = ("--requirement", "/mnt/requirements.txt")
-                _pip(root, "--no-index", "--find-links=/mnt", *requirements)
+                _pip(root, "--no-index", "--no-deps", "--find-links=/mnt", *requirements)
             mark.touch()
     return root
 

@@ -164,7 +164,7 @@ def test_network_failing(world: World, kind: str) -> None:
 def test_waldur_failing_at_reads(world: World) -> None:
     """A resource or a team that can't be read leaves its order as it is; others go on."""
     bad, good = world.order("A"), world.order("B")
-    for path in (f"resources/{world.resource_of(bad)}/$", f"{world.resource_of(bad)}/team"):
+    for path in (rf"resources/{world.resource_of(bad)}/\?", f"{world.resource_of(bad)}/team"):
         world.waldur.faults.add(kind="status", status=500, path=path)
         results = world.sync_orders()
         assert results[bad].startswith("failed")
