@@ -43,7 +43,7 @@ lint: setup ## Check format, rules, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-mutants: $(MUTMUT) mutants/.inputs ## Change the code bit by bit: do unit tests notice? An hour (ARGS="--max-children 1")
+mutants: $(MUTMUT) mutants/.inputs ## Change the code bit by bit: do unit tests notice? Half an hour (ARGS="--max-children 1")
 	$(BIN)/mutmut run $(ARGS)
 	$(BIN)/mutmut results --all true | $(BIN)/python -m tests.mutants
 
