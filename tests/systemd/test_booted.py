@@ -6,9 +6,10 @@ import dataclasses
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
-from slurm_tasks.demo.stack import embedded_broker, wait_until
+from slurm_tasks.demo.stack import embedded_broker, free_port, wait_until
 from slurm_tasks.demo.waldur import WaldurSimulator
 from tests.support.clusters import InjectedJob, RealCluster
 from tests.support.machines import ROOT
@@ -19,7 +20,7 @@ from tests.upgrade import older
 
 ADMINISTRATOR, ADMINISTRATORS_UID = "dave", 2004
 """A user whom the cluster knows; the units' user gets this uid, by which SLURM tells who it is."""
-UNITS = [f"waldur-slurm-tasks-{name}.service" for name in ("headnode", "control", "beat")]
+UNITS = [f"waldur-slurm-tasks-{name}.service" for name in ("headnode", "control", "beat", "flower")]
 DROP_INS = "etc/systemd/system/waldur-slurm-tasks-headnode.service.d"
 SLOW = """#!/bin/sh
 case "$*" in *" add "*) sleep 1 ;; esac
@@ -38,6 +39,7 @@ class Site:
         service: settings of every process.
         token: settings of what talks to Waldur.
         slurm: settings of the head node.
+        flower: settings of Flower.
     """
 
     machine: Machine
@@ -46,6 +48,7 @@ class Site:
     service: dict[str, str]
     token: dict[str, str]
     slurm: dict[str, str]
+    flower: dict[str, str]
 
     def order(self, name: str) -> str:
         """Order an allocation for alice; return the order's uuid."""
@@ -70,6 +73,7 @@ class Site:
         self.machine.write(f"{CONFIG}/service.env", environment(self.service))
         self.machine.write(f"{CONFIG}/waldur.env", environment(self.token))
         self.machine.write(f"{CONFIG}/slurm.env", environment({**self.slurm, **slurm}))
+        self.machine.write(f"{CONFIG}/flower.env", environment(self.flower))
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +97,9 @@ def site(slurm_2205: RealCluster, tmp_path_factory: pytest.TempPathFactory) -> I
             "WALDUR_OFFERING_UUID": waldur.offering_uuid,
         }
         slurm = {"SLURM_DEPLOYMENT_TYPE": "native", "SLURM_CONF": "/lab/etc/slurm.conf"}
+        flower = {"FLOWER_BASIC_AUTH": "me:secret", "FLOWER_PORT": str(free_port())}
         with booted.booted(folder, slurm_2205, users) as machine:
-            yield Site(machine, waldur, slurm_2205, service, token, slurm)
+            yield Site(machine, waldur, slurm_2205, service, token, slurm, flower)
 
 
 @pytest.fixture
@@ -114,6 +119,20 @@ def test_an_allocation_is_made(running: Site) -> None:
     assert states == dict.fromkeys(UNITS, "active")
     assert {running.machine.show(unit, "NRestarts") for unit in UNITS} == {"0"}
     assert (running.machine.root / "var/lib/waldur-slurm-tasks-beat").exists()
+
+
+def test_flower_answers_who_has_the_password(running: Site) -> None:
+    """Hardened as it is, the dashboard is served: on loopback, and not to everybody."""
+    url = f"http://127.0.0.1:{running.flower['FLOWER_PORT']}/"
+
+    def answers() -> bool:
+        try:
+            return httpx.get(url).status_code == 401
+        except httpx.TransportError:
+            return False
+
+    wait_until(answers, "Flower answers", PATIENCE)
+    assert httpx.get(url, auth=("me", "secret"), follow_redirects=True).status_code == 200
 
 
 def test_the_token_is_with_the_control_worker_alone(running: Site) -> None:

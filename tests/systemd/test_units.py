@@ -18,7 +18,7 @@ from slurm_tasks.cli import main
 from tests.support.machines import need_program
 from tests.systemd.units import ENVIRONMENT_FILES, ROOT, SERVICES, command, service
 
-SETTINGS = {setting.variable for setting in settings_view.describe({})} | {"FLOWER_BASIC_AUTH"}
+SETTINGS = {setting.variable for setting in settings_view.describe({})}
 WORKERS = [name for name in SERVICES if "worker" in command(name)]
 
 
