@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.engine import CLIENT, Engine, head_image, running_engine, service_image
+from tests.docker.engine import CLIENT, Engine, running_engine, service_image, tools_image
 from tests.support.clusters import RealCluster
+from tests.support.machines import need_root
 
 
 @pytest.fixture(scope="session")
-def engine(slurm_2411: RealCluster) -> Iterator[Engine]:
-    """A Docker engine; with a cluster, so that xdist keeps all of these tests on one worker."""
-    assert slurm_2411.release == "24.11"
+def engine() -> Iterator[Engine]:
+    """A Docker engine of the tests' own."""
+    need_root()
     with running_engine() as engine:
         yield engine
 
@@ -67,8 +68,7 @@ def head(
     root = slurm_2411.bin_dir.parent / "root"
     mounts = (f"{root}/lab/etc:/lab/etc:ro", f"{root}/run/munge:/run/munge", f"{site}:/opt/site")
     volumes = [f"--volume={mount}" for mount in mounts]
-    image = head_image(engine, site)
-    forever = (image, "sleep", "infinity")
+    forever = (tools_image(engine), "sleep", "infinity")
     with engine.container("slurmctld", *volumes, *forever) as name:
         yield Head(engine, slurm_2411, name, site)
 
@@ -83,4 +83,4 @@ def cluster(head: Head) -> RealCluster:
 @pytest.fixture(scope="session")
 def image(engine: Engine) -> str:
     """The tag of the service's image, built from this tree."""
-    return service_image(engine, VERSION="1.2.3", REVISION="abc123")
+    return service_image(engine, "service", VERSION="1.2.3", REVISION="abc123")

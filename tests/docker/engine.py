@@ -73,7 +73,7 @@ class Engine:
             capture_output=True,
             text=True,
             check=False,
-            **given,  # one of the two
+            **given,
         )
 
     def run(self, *argv: str, text: str | None = None) -> str:
@@ -86,11 +86,16 @@ class Engine:
         """Return all about a container or an image."""
         return json.loads(self.run("inspect", name))[0]
 
-    def build(self, tag: str, folder: Path, *options: str, dockerfile: str | None = None) -> str:
-        """Build an image, and return its tag; layers that are there already are used again."""
-        file = () if dockerfile is None else ("--file=-",)
-        argv = ("build", "--quiet", "--network=host", f"--tag={tag}", *options, *file, str(folder))
-        self.run(*argv, text=dockerfile)
+    def build(self, tag: str, *where: str, dockerfile: str | None = None) -> str:
+        """Build an image, and return its tag; layers that are there already are used again.
+
+        Args:
+            tag: its name.
+            where: further options, and the context; nothing: there is none.
+            dockerfile: the text of its Dockerfile.
+        """
+        build = ("build", "--quiet", "--network=host", f"--tag={tag}")
+        self.run(*build, *(where or ("-",)), text=dockerfile)
         return tag
 
     @contextmanager
@@ -134,22 +139,27 @@ def _debian() -> Path:
     return debian("docker", "trixie", "ca-certificates", "python3", "python3-venv")
 
 
-def head_image(engine: Engine, folder: Path) -> str:
-    """Make the image of a head node, with SLURM's clients as Debian has them; return its tag."""
-    install = "apt-get update && apt-get install --yes --no-install-recommends slurm-client"
+def tools_image(engine: Engine) -> str:
+    """Make an image with what stands around the service; return its tag.
+
+    SLURM's clients for the head node, Valkey, and socat: all as Debian has them.
+    """
+    packages = "slurm-client valkey-server valkey-tools socat"
+    install = f"apt-get update && apt-get install --yes --no-install-recommends {packages}"
     dockerfile = f"FROM {base_image(engine)}\nRUN {install}\n"
-    return engine.build("waldur-slurm-tests/head", folder, dockerfile=dockerfile)
+    return engine.build("waldur-slurm-tests/tools", dockerfile=dockerfile)
 
 
-def service_image(engine: Engine, **arguments: str) -> str:
+def service_image(engine: Engine, tag: str, context: Path = ROOT, **arguments: str) -> str:
     """Build the service's own image, and return its tag.
 
     Its packages were downloaded before: they are in the image that the build starts from.
     """
     base = base_image(engine)
     dockerfile = f"FROM {base}\nCOPY . /wheels\nENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels\n"
-    build = engine.build("waldur-slurm-tests/build", wheels(_debian()), dockerfile=dockerfile)
+    locked_wheels = ("--file=-", str(wheels(_debian())))
+    build = engine.build("waldur-slurm-tests/build", *locked_wheels, dockerfile=dockerfile)
     given = {"BASE_IMAGE": base, "BUILD_IMAGE": build, **arguments}
     options = [f"--build-arg={name}={value}" for name, value in given.items()]
-    file = f"--file={ROOT / 'docker' / 'Dockerfile'}"
-    return engine.build("waldur-slurm-tests/service", ROOT, file, *options)
+    file = f"--file={context / 'docker' / 'Dockerfile'}"
+    return engine.build(f"waldur-slurm-tests/{tag}", file, *options, str(context))

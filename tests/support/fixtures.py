@@ -16,6 +16,7 @@ from tests.support.clusters import SUITES, RealCluster, running_cluster, unavail
 from tests.support.machines import need
 
 _RELEASE_OF_FIXTURE = {f"slurm_{release.replace('.', '')}": release for release in SUITES}
+_RELEASE_OF_FIXTURE["engine"] = "24.11"  # Docker's, whose head node reaches that cluster
 
 
 def _cluster(release: str, config: pytest.Config) -> Iterator[RealCluster]:
