@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from slurm_tasks.demo.stack import wait_until
 from tests.support.clusters import cache
-from tests.support.machines import ROOT, debian, locked, need_program, wheels
+from tests.support.machines import ROOT, bound, debian, locked, need_program, wheels
 
 CLIENT = "/usr/bin/docker"
 _DAEMON = "/usr/sbin/dockerd"
@@ -39,7 +39,7 @@ class Engine:
         log = self.folder / "dockerd.log"
         with log.open("ab") as output:
             daemon = subprocess.Popen(
-                [_DAEMON, *plain, *places, *files],
+                bound(_DAEMON, *plain, *places, *files),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -119,6 +119,7 @@ def running_engine() -> Iterator[Engine]:
         try:
             if left := engine.run("ps", "--all", "--quiet").split():
                 engine.run("rm", "--force", "--volumes", *left)
+            engine.run("image", "prune", "--force", "--filter=until=168h")  # of other trees
             yield engine
         finally:
             engine.stop()

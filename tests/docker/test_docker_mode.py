@@ -23,7 +23,10 @@ from tests.support import service
 from tests.support.clusters import RealCluster
 from tests.support.service import PATIENCE
 
-pytestmark = pytest.mark.docker
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.timeout(1800),
+]  # the first may have to make all images
 
 READ = ShowTres("lab")
 (ADD,) = for_change(changes.AddAccount("physics", "waldur", "d", "o"), "lab")

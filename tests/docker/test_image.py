@@ -13,7 +13,10 @@ import pytest
 from tests.docker.engine import Engine, service_image
 from tests.support.machines import ROOT
 
-pytestmark = pytest.mark.docker
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.timeout(1800),
+]  # the first may have to make all images
 
 IN_CONTEXT = (
     "requirements.lock",

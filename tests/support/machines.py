@@ -59,6 +59,11 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def bound(*argv: str) -> tuple[str, ...]:
+    """Return a command line that ends with the process that starts it, even if that is killed."""
+    return ("setpriv", "--pdeathsig=TERM", "--", *argv)
+
+
 def debian(name: str, suite: str, *packages: str) -> Path:
     """Return a folder with a Debian and some packages in it, made once."""
     done = subprocess.run(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from slurm_tasks.demo.stack import wait_until
 from tests.support.clusters import RealCluster, cache
-from tests.support.machines import ROOT, debian, inside, locked, need_program, wheels
+from tests.support.machines import ROOT, bound, debian, inside, locked, need_program, wheels
 
 PREFIX = "/opt/waldur-slurm-tasks"
 CONFIG = "etc/waldur-slurm-tasks"
@@ -145,7 +145,7 @@ def _booted(root: Path, console: Path, cluster: RealCluster) -> Iterator[Machine
     slurm = (f"--bind-ro={head}/lab/etc:/lab/etc", f"--bind={head}/run/munge:/run/munge")
     with console.open("wb") as log:
         process = subprocess.Popen(
-            [*nspawn, f"--directory={root}", *slurm, "--boot", "systemd.unit=basic.target"],
+            bound(*nspawn, f"--directory={root}", *slurm, "--boot", "systemd.unit=basic.target"),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -18,6 +18,8 @@ from tests.systemd import booted
 from tests.systemd.booted import CONFIG, Machine, environment
 from tests.upgrade import older
 
+pytestmark = pytest.mark.timeout(1800)  # the first may have to make the machine
+
 ADMINISTRATOR, ADMINISTRATORS_UID = "dave", 2004
 """A user whom the cluster knows; the units' user gets this uid, by which SLURM tells who it is."""
 UNITS = [f"waldur-slurm-tasks-{name}.service" for name in ("headnode", "control", "beat", "flower")]
