@@ -61,6 +61,9 @@ class Engine:
                 self._daemon.wait(_PATIENCE)
             finally:
                 self._daemon.kill()
+        # it leaves a mount behind, which would keep the folder from being removed
+        namespace = str(self.folder / "exec" / "netns" / "default")
+        subprocess.run(["umount", "--quiet", namespace], check=False)
 
     def attempt(
         self, *argv: str, text: str | None = None, stdin: IO[bytes] | None = None
