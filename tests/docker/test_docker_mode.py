@@ -64,6 +64,23 @@ def test_an_allocation_lives_and_ends(head: Head, cluster: RealCluster, tmp_path
         assert {"sacctmgr", "sacct", "scancel", "scontrol"} <= tools
 
 
+def test_homes_are_made_in_the_container(head: Head, cluster: RealCluster, tmp_path: Path) -> None:
+    """The container is asked who exists; who does gets a home there and is added, others wait."""
+    inside = ("exec", head.name)
+    head.engine.run(*inside, "useradd", "--no-create-home", "--uid=2001", "alice")
+    settings = {
+        **head.settings,
+        "SLURM_LOCK_DIR": str(tmp_path),
+        "ENABLE_USER_HOMEDIR_ACCOUNT_CREATION": "true",
+    }
+    with service.running(tmp_path, settings) as run:
+        resource = run.create(run.project("alice", "nobody-there"), "Genomics", {"cpu": 1000})
+        account = service.state_of(cluster).accounts[run.account(resource)]
+    assert account.users == {"alice"}
+    home = head.engine.run(*inside, "stat", "--format=%U %a", "/home/alice")
+    assert home.split() == ["alice", "700"]
+
+
 def test_exit_1_means_what_it_means_natively(runner: Runner, cluster: RealCluster) -> None:
     """A removal that finds nothing is no failure; one that finds a job is, and says so."""
     assert runner.write(REMOVE) != ""

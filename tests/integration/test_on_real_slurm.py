@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -20,7 +21,7 @@ from slurm_tasks.model.messages import (
 )
 from slurm_tasks.model.names import Prefixes
 from slurm_tasks.model.plan import Rules
-from slurm_tasks.model.usage import month
+from slurm_tasks.model.usage import month, month_of, previous
 from slurm_tasks.slurm import lock
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.commands import Command, Write
@@ -280,6 +281,24 @@ def test_two_hundred_allocations_cost_one_listing_and_one_sacct_each_month(lab: 
     assert totals[used[0], OCTOBER.month] == 2 * 50
     assert totals[used[1], OCTOBER.month] == 4 * (10 + 30)
     assert sum(totals.values()) == 2 * 150 + 4 * 40
+
+
+def test_a_month_that_slurmdbd_has_purged_is_not_measured(lab: Lab) -> None:
+    """It is named instead; the months that it still holds are measured."""
+    utc = ZoneInfo("UTC")
+    held = previous(month_of(datetime.now(UTC), utc), utc)
+    gone = previous(held, utc)
+    lab.real.sacctmgr("add", "account", "name=hpc_1", "cluster=lab", "parent=waldur")
+    lab.real.sacctmgr("add", "user", "name=alice", "cluster=lab", "account=hpc_1")
+    lab.real.inject_jobs([InjectedJob("hpc_1", "alice", held.start, held.start + 60, "cpu=2")])
+    request = CollectRequest(accounts={"hpc_1": uuid.uuid4().hex}, periods=(gone, held))
+
+    with lab.real.slurmdbd_options("PurgeJobAfter=1month"):
+        (measured,) = collect(request, lab.node)
+
+    assert measured.purged == (gone.month,)
+    [[usage]] = [row.usage for row in measured.allocations]
+    assert (usage.period, usage.total()) == (held, {"cpu": 120})
 
 
 def test_the_runner_says_when_slurm_is_away(lab: Lab) -> None:
