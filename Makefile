@@ -67,8 +67,9 @@ lock: setup ## Resolve the dependencies anew into the requirements*.lock
 	$(BIN)/uv pip compile --group mutants --constraint requirements.lock --universal --python-version 3.11 \
 	  --upgrade --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements-mutants.lock
 
-wheel: setup ## Build the wheel into dist/
+wheel: setup ## Build the wheel into dist/, with the versions that it was tested with
 	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
+	sed -n 's/^\([a-z].*[^ ]\) *\\$$/\1/p' requirements.lock > dist/constraints.txt
 
 install-systemd: ## Install the units (DESTDIR=, PREFIX=/opt/…); configuration that is there stays
 	install -d $(UNITS)/waldur-slurm-tasks-.service.d $(CONFIG) $(DESTDIR)/etc/sysusers.d
