@@ -1,10 +1,11 @@
-"""The chart's head-node pod, run by Docker: munged and the worker, apart from the cluster's host."""
+"""The chart's head-node pod, run by Docker: munged and the worker, apart from the cluster."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,11 @@ def volumes_of(pod: Mapping[str, Any], cluster: RealCluster, folder: Path) -> di
     return made
 
 
+def succeeds(engine: Engine, *argv: str) -> bool:
+    """Tell whether the docker client succeeds."""
+    return engine.attempt(*argv).returncode == 0
+
+
 @contextmanager
 def running(
     engine: Engine, image: str, pod: Mapping[str, Any], volumes: Mapping[str, Path], broker: str
@@ -79,12 +85,9 @@ def running(
             argv = (f"--entrypoint={program}", image, *arguments, *container.get("args", ()))
             name = container["name"]
             stack.enter_context(engine.container(name, *locked, *mounts, *settings, *argv))
-            probe = container["startupProbe"]["exec"]["command"]
-            wait_until(
-                lambda probed=("exec", name, *probe): not engine.attempt(*probed).returncode,
-                f"{name} has started",
-                PATIENCE,
-            )
+            probe = ("exec", name, *container["startupProbe"]["exec"]["command"])
+            started = partial(succeeds, engine, *probe)
+            wait_until(started, f"{name} has started", PATIENCE)
         yield
 
 
