@@ -83,6 +83,16 @@ def process(uuid: str, local: bool, timeout: int, as_json: bool) -> None:
 
 
 def _locally(uuid: str) -> dict[str, str]:
+    """Carry out one order here; one that has to wait doesn't keep others from being done."""
+    from slurm_tasks.errors import TransientError, WaldurRefusedError
+
+    try:
+        return {"order": uuid, "result": _carried_out(uuid)}
+    except (TransientError, WaldurRefusedError) as error:
+        return {"order": uuid, "result": f"waits: {error}"}
+
+
+def _carried_out(uuid: str) -> str:
     from slurm_tasks.model.messages import ReconcileRequest
     from slurm_tasks.sync import cluster
     from slurm_tasks.sync import orders as flow
@@ -90,10 +100,10 @@ def _locally(uuid: str) -> dict[str, str]:
     control = common.local_control()
     desired = flow.prepare(control, uuid)
     if isinstance(desired, str):
-        return {"order": uuid, "result": desired}
+        return desired
     request = ReconcileRequest(items=(desired,), dry_run=control.read_only)
     (outcome,) = cluster.reconcile(request, common.local_headnode()).outcomes
-    return {"order": uuid, "result": flow.complete(control, outcome)}
+    return flow.complete(control, outcome)
 
 
 def _show(results: list[dict[str, Any]], as_json: bool) -> None:

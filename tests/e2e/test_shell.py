@@ -104,6 +104,25 @@ def test_the_same_without_the_queue(run: Service) -> None:
     assert shell(run.environment, "usage", "report", "--local", "--dry-run").returncode == 0
 
 
+def test_an_order_that_waits_stops_no_other(run: Service) -> None:
+    """What can't be done yet is said of the one, and the command fails; the others are done."""
+    project = run.project("frank")
+    waits, goes = (
+        run.waldur.order_create(project, name, {"cpu": 1, "gres/gpu": 0})
+        for name in ("Waits", "Goes")
+    )
+    run.waldur.faults.add(kind="status", status=503, path=waits, times=None)
+    done = shell(run.environment, "orders", "sync", "--local", "--json")
+    run.waldur.faults.clear()
+    results = {row["order"]: row["result"] for row in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert results[goes].startswith("done: ")
+    assert results[waits].startswith("waits: ")
+    assert "503" in results[waits]
+    assert shell(run.environment, "orders", "sync", "--local").returncode == 0
+    assert run.waldur.order(waits)["state"] == "done"
+
+
 def test_a_refused_order_exits_with_1(run: Service) -> None:
     """An order that can't be carried out is a failure of the command, with its reason."""
     order = run.waldur.order_create(run.project("dave"), "Bad", {"cpu": -1, "gres/gpu": 0})
