@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import time_machine
 
 from slurm_tasks.errors import SlurmTasksError
+from slurm_tasks.model.components import Components
 from tests.support.agreement import Ends, Usage, assert_agree
 from tests.support.chaos import Run
 from tests.support.effects import repeated
@@ -19,6 +20,8 @@ from tests.support.world import World
 
 CYCLE = 120
 """Seconds between looks for orders."""
+Seconds = dict[tuple[str, ...], Decimal]
+"""What jobs held: TRES-seconds by account, TRES and month, and by those and user."""
 PATIENCE = 10
 """Cycles in which everything has to come to its end once nothing is broken any more."""
 
@@ -66,20 +69,33 @@ def used(world: World) -> Mapping[str, Usage]:
 
     Jobs of these tests lie within a month.
     """
-    seconds: dict[tuple[str, ...], Decimal] = {}
+    seconds: Seconds = {}
     now = datetime.now(UTC).timestamp()
     columns = "account, user, start, end, state, suspended, allocated"
     query = f"SELECT {columns} FROM job WHERE start NOTNULL"
     with world.slurm._connected() as connection:
         for account, user, start, end, state, suspended, held in connection.execute(query):
             last = int(now if state == "RUNNING" else end) - suspended
-            month = f"{datetime.fromtimestamp(start, UTC):%Y-%m-01}"
-            for name, count in json.loads(held).items():
-                for key in ((account, name, month), (account, name, month, user)):
-                    seconds[key] = seconds.get(key, Decimal()) + count * (last - start)
-    amounts: dict[str, dict[tuple[str, ...], Decimal]] = {}
+            add_held(seconds, (account, user), start, last - start, json.loads(held))
+    return amounts(seconds, world.control.components)
+
+
+def add_held(
+    seconds: Seconds, whose: tuple[str, str], start: float, elapsed: int, held: Mapping[str, int]
+) -> None:
+    """Add what a job of an account and a user held, to the account's total and the user's part."""
+    account, user = whose
+    month = f"{datetime.fromtimestamp(start, UTC):%Y-%m-01}"
+    for name, count in held.items():
+        for key in ((account, name, month), (account, name, month, user)):
+            seconds[key] = seconds.get(key, Decimal()) + count * elapsed
+
+
+def amounts(seconds: Seconds, components: Components) -> dict[str, Usage]:
+    """Turn TRES-seconds into what Waldur bills, by account."""
+    found: dict[str, dict[tuple[str, ...], Decimal]] = {}
     for (account, name, *rest), held in seconds.items():
-        if component := world.control.components.get(name):
+        if component := components.get(name):
             amount = (held / 60 / component.unit_factor).quantize(Decimal("0.01"), ROUND_HALF_UP)
-            amounts.setdefault(account, {})[name, *rest] = amount
-    return amounts
+            found.setdefault(account, {})[name, *rest] = amount
+    return dict(found)

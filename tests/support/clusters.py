@@ -285,6 +285,18 @@ class RealCluster:
         """Start one of ``DAEMONS`` and wait until it serves."""
         _cluster_sh("start", self.suite, daemon)
 
+    def pid(self, daemon: str) -> int:
+        """Return the process id of one of ``DAEMONS``.
+
+        Raises:
+            ClusterError: it doesn't run.
+        """
+        status = _cluster_sh("status", self.suite, check=False).stdout
+        found = re.search(rf"^{daemon}: running, pid (\d+)$", status, re.MULTILINE)
+        if not found:
+            raise ClusterError(f"{daemon} doesn't run: {status}")
+        return int(found[1])
+
     @contextmanager
     def without(self, daemon: str) -> Iterator[None]:
         """Have one of ``DAEMONS`` stopped for the length of a block."""
