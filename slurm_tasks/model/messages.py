@@ -130,7 +130,7 @@ class Desired(Message):
     @property
     def expects_removals(self) -> bool:
         """Whether Waldur said explicitly that people lose access: the guard doesn't count them."""
-        return self.intent is Intent.TERMINATE or self.restricted
+        return (self.intent is Intent.TERMINATE and self.order is not None) or self.restricted
 
 
 class ReconcileRequest(Message):
@@ -142,12 +142,14 @@ class ReconcileRequest(Message):
             an item's former ones).
         allow_removals: how many removals an operator has allowed; None: the guard decides.
         dry_run: plan only.
+        last: whether nobody asks again soon, so that a cluster that is away is a failure.
     """
 
     items: tuple[Desired, ...]
     removable_users: frozenset[Username] = frozenset()
     allow_removals: int | None = Field(default=None, ge=0)
     dry_run: bool = False
+    last: bool = True
 
 
 class Status(StrEnum):

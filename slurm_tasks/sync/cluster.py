@@ -278,7 +278,7 @@ class _Pass:
     def measure(self) -> None:
         """Measure what terminated allocations used, now that their jobs have ended."""
         for item in self._items:
-            if item.open and item.ours and item.desired.intent is Intent.TERMINATE:
+            if item.open and item.ours and item.desired.periods:
                 try:
                     with item.in_log():
                         item.usage = self._usage(item.account, item.desired.periods)

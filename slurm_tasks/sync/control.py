@@ -24,6 +24,8 @@ BILLED_STATES = (*LIVE_STATES, "Terminating")
 """States of resources that Waldur takes usage for."""
 ERRED = "Erred"
 """State of resources whose last order has failed; Waldur takes no usage for them."""
+TERMINATED = "Terminated"
+"""State of resources that came to their end; they may be restored."""
 TITLE_MAX_LEN = 500
 """Characters of a name in Waldur that go to the head node; an account's name holds fewer."""
 

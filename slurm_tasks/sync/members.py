@@ -1,5 +1,8 @@
 """Members: the team of each resource becomes the users of its account."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
 import structlog
 
 from slurm_tasks.errors import PermanentError, WaldurError, WaldurRefusedError
@@ -15,6 +18,7 @@ from slurm_tasks.model.messages import (
 from slurm_tasks.sync import roster
 from slurm_tasks.sync.control import (
     LIVE_STATES,
+    TERMINATED,
     TITLE_MAX_LEN,
     Control,
     mirror_associations,
@@ -27,14 +31,19 @@ from slurm_tasks.waldur.views import Resource
 
 log = structlog.stdlib.get_logger(__name__)
 
+AFTERCARE = timedelta(days=1)
+"""How long a terminated resource is looked after: an account that a late message made again goes.
+No message lives that long."""
+
 
 def request(
     control: Control, *, intent: Intent = Intent.MEMBERS, dry_run: bool = False
 ) -> ReconcileRequest:
     """Say who belongs into which account, for all of the offering's resources in use.
 
-    A resource whose team can't be read is left out this time; the others go on. Who is to be
-    added is on the roster before the head node hears of it.
+    Those that were terminated lately have none. A resource whose team can't be read is left out
+    this time; the others go on. Who is to be added is on the roster before the head node hears of
+    it.
 
     Args:
         control: the control side.
@@ -53,6 +62,7 @@ def request(
             items.append(item)
         except (PermanentError, WaldurRefusedError, WaldurError) as error:
             log.warning("resource_left_out", resource=resource.uuid, reason=str(error))
+    items += _terminated(control)
     return ReconcileRequest(
         items=tuple(items), removable_users=removable_usernames(control), dry_run=dry_run
     )
@@ -77,6 +87,27 @@ def _desired(control: Control, resource: Resource, intent: Intent) -> Desired:
         users=users,
         former=tuple(sorted(roster.read(resource) - {*users})),
     )
+
+
+def _terminated(control: Control) -> Iterator[Desired]:
+    """Ask for the end of what was terminated lately; a listing's word alone ends nothing."""
+    since = datetime.now(UTC) - AFTERCARE
+    for listed in control.waldur.resources((TERMINATED,), since=since):
+        try:
+            resource = control.waldur.resource(listed.uuid)
+            lately = resource.modified is not None and resource.modified >= since
+            if resource.state != TERMINATED or resource.has_open_order or not lately:
+                log.warning("termination_doubtful", resource=listed.uuid, state=resource.state)
+                continue
+            yield Desired(
+                intent=Intent.TERMINATE,  # without a backend id: what isn't marked as its is left
+                resource=uuid_of(resource.uuid),
+                title=resource.name[:TITLE_MAX_LEN],
+                customer=owner_of(resource.customer_uuid, resource.customer_name),
+                project=owner_of(resource.project_uuid, resource.project_name),
+            )
+        except (WaldurRefusedError, WaldurError) as error:
+            log.warning("resource_left_out", resource=listed.uuid, reason=str(error))
 
 
 def push(control: Control, report: ReconcileReport) -> dict[str, int]:

@@ -25,27 +25,22 @@ from slurm_tasks.tasks import runtime
 from slurm_tasks.tasks.headnode import headnode
 
 
-@runtime.task(CLUSTER_RECONCILE)
-def reconcile(self: Task, request: ReconcileRequest) -> ReconcileReport:
+@runtime.task(CLUSTER_RECONCILE, retries=0)
+def reconcile(self: Task, request: ReconcileRequest) -> ReconcileReport:  # noqa: ARG001 - Celery binds it
     """Bring allocations on the cluster to what Waldur wants.
 
-    An order that has to wait (jobs are ending, SLURM is away, somebody else writes) is retried
-    here; what isn't an order's is left to the next cycle.
+    It is never retried: by then Waldur may want something else. What has to wait (jobs are ending,
+    SLURM is away, somebody else writes) is deferred, and asked for anew.
     """
     order = next((item.order for item in request.items if item.order), None)
     if order:
         structlog.contextvars.bind_contextvars(order=order)
-    last = self.request.retries >= self.max_retries
     try:
-        report = flow.reconcile(request, headnode())
-    except LockHeldError as error:
-        if order and not last:
-            raise
+        return flow.reconcile(request, headnode())
+    except TransientError as error:
+        if request.last and not isinstance(error, LockHeldError):
+            raise  # a final failure, told as every task's is
         return _deferred(request, str(error))
-    waiting = [o for o in report.outcomes if o.order and o.status is Status.DEFERRED]
-    if waiting and not last:
-        raise TransientError("; ".join(outcome.message for outcome in waiting))
-    return report
 
 
 def _deferred(request: ReconcileRequest, reason: str) -> ReconcileReport:

@@ -1,5 +1,6 @@
 """What tasks have in common: how they are declared, retried, handed over, and when they expire."""
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -15,6 +16,8 @@ from slurm_tasks.tasks.shown import shown
 RETRIES = 7
 BACKOFF, BACKOFF_MAX = 2, 60
 """Seconds until a retry: 2, 4, 8, … 60: about two minutes. Longer outages are the schedule's."""
+PAUSES = (5, 10, 20, 40)
+"""Seconds until an order that has to wait is taken up anew; then the schedule comes by."""
 LIFETIME_MIN = 60.0
 """Seconds that a message lives at least, however short the interval."""
 
@@ -57,6 +60,19 @@ def hand_over(task: Any, signature: Any) -> NoReturn:  # noqa: ANN401 - Celery's
     """Let other tasks go on in a task's place: its result will be that of the last of them."""
     task.replace(signature)
     raise AssertionError("Celery's replace() does not return")  # pragma: no cover
+
+
+def pause(attempt: int, interval: float) -> float | None:
+    """Seconds until an order is taken up once more; None when that is the schedule's turn.
+
+    Args:
+        attempt: how often it was taken up anew already.
+        interval: of the schedule; all pauses together are shorter.
+    """
+    pauses = PAUSES[: attempt + 1]
+    if attempt >= len(PAUSES) or sum(pauses) >= interval:
+        return None
+    return pauses[-1] * random.uniform(0.8, 1)  # noqa: S311 - so that orders don't meet again
 
 
 def succeeded(cycle: str) -> None:

@@ -8,6 +8,7 @@ the tests instead.
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from http import HTTPStatus
@@ -84,7 +85,9 @@ class Client:
     def _list(self, view: type[V], path: str, query: Query) -> Iterator[V]:
         return (_parse(view, row) for row in self._http.pages(path, query))
 
-    def _offered(self, view: type[W], path: str, states: Iterable[str]) -> list[W]:
+    def _offered(
+        self, view: type[W], path: str, states: Iterable[str], since: datetime | None = None
+    ) -> list[W]:
         """Return this offering's rows in some states; one that makes no sense stops no other.
 
         Raises:
@@ -92,6 +95,7 @@ class Client:
         """
         query = [("offering_uuid", self.offering_uuid), ("o", "created"), *_fields(view)]
         query += [("state", state) for state in states]
+        query += [("modified", since.isoformat())] if since else []
         found: list[W] = []
         errors: list[WaldurError] = []
         for row in self._http.pages(path, query):
@@ -183,9 +187,15 @@ class Client:
 
     # ---- resources
 
-    def resources(self, states: Iterable[str]) -> list[Resource]:
-        """Return the offering's resources in some states (`OK`, `Updating`, …), oldest first."""
-        return self._offered(Resource, "marketplace-provider-resources/", states)
+    def resources(self, states: Iterable[str], *, since: datetime | None = None) -> list[Resource]:
+        """Return the offering's resources in some states (`OK`, `Updating`, …), oldest first.
+
+        Args:
+            states: any of these.
+            since: only those that were changed since then.
+        """
+        rows = self._offered(Resource, "marketplace-provider-resources/", states, since)
+        return [row for row in rows if not since or (row.modified and row.modified >= since)]
 
     def resource(self, uuid: str) -> Resource:
         """Return one resource."""

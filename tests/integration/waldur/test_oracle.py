@@ -27,6 +27,7 @@ from tests.support.world import LIMITS, OFFERED, settings_for
 
 ALLOCATIONS_ONLY = {"resource_uuid"}
 """Fields that we ask for on account of older servers."""
+SINCE = dt.datetime(2025, 3, 15, 12, tzinfo=dt.UTC)
 
 
 class Recorder(Transport):
@@ -232,6 +233,17 @@ CASES = {
             offering_uuid=[site.offering],
             o=[models.ResourceOEnum.CREATED],
             state=[models.ResourceState.OK, models.ResourceState.UPDATING],
+            field=_fields(Resource, models.ResourceFieldEnum),
+        ),
+    ),
+    "resources changed since": Case(
+        "marketplace_provider_resources.marketplace_provider_resources_list",
+        lambda site: site.client.resources(["Terminated"], since=SINCE),
+        lambda site, models: _paged(
+            offering_uuid=[site.offering],
+            o=[models.ResourceOEnum.CREATED],
+            state=[models.ResourceState.TERMINATED],
+            modified=SINCE,
             field=_fields(Resource, models.ResourceFieldEnum),
         ),
     ),
