@@ -190,12 +190,15 @@ def _problem(
     return lines[known], f"{'.'.join(path)}: {text[:1].lower()}{text[1:]}"
 
 
-def order_limits(components: Components, limits: Mapping[str, object]) -> dict[str, int]:
+def order_limits(
+    components: Components, limits: Mapping[str, object], *, new: bool = False
+) -> dict[str, int]:
     """Work out the limits of an allocation: ordered ones, and the configuration's for the rest.
 
     Args:
         components: the TRES configuration.
         limits: the order's, by component, in measured units.
+        new: whether its account is to be made: what has no limit then would be unlimited.
 
     Returns:
         TRES-minutes (MB-minutes for `mem`) by TRES; what has no limit is left out.
@@ -211,6 +214,8 @@ def order_limits(components: Components, limits: Mapping[str, object]) -> dict[s
                 minutes[name] = component.minutes(name, known[name])
             elif component.accounting_type == "usage" and component.limit is not None:
                 minutes[name] = component.minutes(name, component.limit)
+            elif component.accounting_type == "limit" and new:
+                problems.append(f"the order has no limit of {name}: it would be unlimited")
         except PermanentError as error:
             problems.append(str(error))
     problems += (

@@ -116,7 +116,7 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
         customer=owner_of(resource.customer_uuid or order.customer_uuid, resource.customer_name),
         project=owner_of(resource.project_uuid or order.project_uuid, resource.project_name),
         backend_id=names.fold_backend_id(resource.backend_id) if resource.backend_id else "",
-        limits=None if ends else components.order_limits(control.components, limits),
+        limits=None if ends else components.order_limits(control.components, limits, new=begins),
         users=team_of(control, resource) if begins else None,
         paused=None if ends else bool(resource.paused),
         downscaled=None if ends else resource.downscaled,

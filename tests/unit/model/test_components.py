@@ -257,6 +257,15 @@ def test_limits_come_from_the_order_and_the_configuration() -> None:
     assert limits == {"cpu": 600, "mem": 40000 * 61440}
 
 
+def test_a_new_allocation_needs_every_ordered_limit() -> None:
+    """Without one it would be unlimited; an Update leaves what it doesn't name."""
+    found = {"cpu": component(), "gres/gpu": component()}
+
+    assert components.order_limits(found, {"cpu": 1}) == {"cpu": 60}
+    with pytest.raises(PermanentError, match="no limit of gres/gpu"):
+        components.order_limits(found, {"cpu": 1}, new=True)
+
+
 def test_an_order_cannot_set_the_limit_of_a_usage_based_tres() -> None:
     """What the configuration says of it counts, whatever the order names."""
     found = components.parse(GOOD, "tres.yaml")

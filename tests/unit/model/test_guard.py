@@ -94,10 +94,19 @@ def test_removals_of_several_allocations_add_up() -> None:
 
 def test_executing_terminate_orders_do_not_count() -> None:
     """An order says what it takes away; nobody has to be asked again."""
-    ending = desired(Intent.TERMINATE, backend_id=ACCOUNT)
+    ending = desired(Intent.TERMINATE, backend_id=ACCOUNT, order=uuid("0a"))
     plan = [*leavers(50), RemoveAccount(ACCOUNT)]
 
     guard.check_removals([(ending, plan)], ELSEWHERE, None)
+
+
+def test_an_end_that_nobody_has_ordered_now_counts() -> None:
+    """What is left of a terminated allocation may be much; then somebody is to look at it."""
+    ended = desired(Intent.TERMINATE)
+    plan = [*leavers(5), RemoveAccount(ACCOUNT)]
+
+    with pytest.raises(GuardError, match="removes 6 "):
+        guard.check_removals([(ended, plan)], ELSEWHERE, None)
 
 
 @pytest.mark.parametrize(("allowed", "count"), [(0, 1), (6, 7), (100, 101)])
