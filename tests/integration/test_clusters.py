@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 import time
+import timeit
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,10 +66,11 @@ def test_reset_empties(slurm: RealCluster) -> None:
 
 
 def test_reset_of_an_empty_cluster_is_quick(slurm: RealCluster) -> None:
-    """Resetting before each test costs less than a second when there is nothing to do."""
-    began = time.monotonic()
-    slurm.reset()
-    assert time.monotonic() - began < 1
+    """Resetting before each test costs less than a second when there is nothing to do.
+
+    The quickest of some: the machine is busy with other tests.
+    """
+    assert min(timeit.repeat(slurm.reset, number=1, repeat=5)) < 1
 
 
 def test_reset_survives_changed_root(slurm: RealCluster) -> None:
