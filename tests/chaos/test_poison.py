@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any, cast
 
 import pytest
 import time_machine
@@ -68,7 +69,7 @@ def test_limits(name: str, world: World, chaos: Chaos, clock: time_machine.Trave
         first = world.order("First")
         refused = {world.order("Poison", limits): shown}
         if not set(limits) < set(LIMITS):  # an Update keeps the limits that it doesn't name
-            refused[world.waldur.order_update(resource, limits)] = shown
+            refused[world.waldur.order_update(resource, cast("Any", limits))] = shown
         last = world.order("Last")
         world.sync_orders()
         assert {world.order_state(order) for order in (first, last)} == {"done"}
