@@ -124,13 +124,13 @@ def _report(
 
     if local:
         from slurm_tasks.model.usage import month
-        from slurm_tasks.sync import cluster
         from slurm_tasks.sync import usage as flow
+        from slurm_tasks.sync.collect import collect
 
         control = common.local_control()
         periods = tuple(month(text, control.zone) for text in months)
         request = flow.request(control, periods)
-        measured = cluster.collect(request, common.local_headnode()) if request.accounts else ()
+        measured = collect(request, common.local_headnode().cluster) if request.accounts else ()
         return [flow.push(control, part, dry_run=dry_run).summary() for part in measured]
     sent = common.run(
         names.USAGE_REPORT, "measuring usage", timeout, months=list(months), dry_run=dry_run

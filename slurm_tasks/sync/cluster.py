@@ -1,9 +1,7 @@
-"""The head node's side: reconcile allocations with the cluster, and measure them."""
+"""The head node's side: reconcile allocations with the cluster."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -19,11 +17,8 @@ from slurm_tasks.model import guard
 from slurm_tasks.model.changes import AddUsers, Change, RemoveUsers, SetDefault
 from slurm_tasks.model.cluster import Cluster
 from slurm_tasks.model.messages import (
-    AllocationState,
-    CollectRequest,
     Desired,
     Intent,
-    Measurement,
     Outcome,
     ReconcileReport,
     ReconcileRequest,
@@ -34,11 +29,10 @@ from slurm_tasks.model.plan import Rules, account_name, plan, removals, with_def
 from slurm_tasks.model.usage import Period, PeriodUsage
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.lock import Writer, WriterLock
+from slurm_tasks.sync.collect import held
+from slurm_tasks.sync.item import Item
 
 log = structlog.stdlib.get_logger(__name__)
-
-BATCH = 200
-"""Most allocations in one message of measurements."""
 
 
 @dataclass(frozen=True)
@@ -62,49 +56,12 @@ class HeadNode:
     homes: bool = False
 
 
-@dataclass
-class _Item:
-    """One allocation on its way through a reconciliation."""
-
-    desired: Desired
-    changes: list[Change] = field(default_factory=list)
-    waiting: dict[str, str] = field(default_factory=dict)
-    status: Status = Status.APPLIED
-    message: str = ""
-    said: list[str] = field(default_factory=list)
-    account: str = ""
-    ours: bool = False
-    usage: tuple[PeriodUsage, ...] = ()
-
-    @property
-    def wanted(self) -> Desired:
-        """What can be done of it now: users who have to wait are left out."""
-        if not self.waiting or self.desired.users is None:
-            return self.desired
-        users = tuple(user for user in self.desired.users if user not in self.waiting)
-        return self.desired.model_copy(update={"users": users})
-
-    def settle(self, status: Status, message: object) -> None:
-        """Note how it ended."""
-        self.status, self.message = status, str(message)
-
-    def in_log(self) -> AbstractContextManager[None]:
-        """Put its order and account on every line that is logged meanwhile."""
-        context = {"order": self.desired.order, "account": self.account}
-        return structlog.contextvars.bound_contextvars(**context)
-
-    @property
-    def open(self) -> bool:
-        """Whether anything may still be done for it."""
-        return self.status is Status.APPLIED
-
-
 class _Pass:
     """One reconciliation: the items, and the state of the cluster as far as it is known."""
 
     def __init__(self, request: ReconcileRequest, node: HeadNode) -> None:
         self._request, self._node = request, node
-        self._items = [_Item(desired) for desired in request.items]
+        self._items = [Item(desired) for desired in request.items]
         self._defaults: dict[str, str] | None = None
         self._homes: dict[str, str] = {}
         self._homeless: dict[str, str] = {}
@@ -132,12 +89,12 @@ class _Pass:
         for item in self._items:
             item.waiting = dict.fromkeys(joiners[id(item)] - set(self._homes), reason)
 
-    def _joiners(self, item: _Item) -> frozenset[str]:
+    def _joiners(self, item: Item) -> frozenset[str]:
         name = account_name(item.desired, self._state, self._node.rules)
         account = self._state.get(name)
         return frozenset(item.desired.users or ()) - (account.users if account else frozenset())
 
-    def _plan(self, item: _Item) -> list[Change]:
+    def _plan(self, item: Item) -> list[Change]:
         """Plan one item against the state; a refusal settles it."""
         try:
             changes = plan(
@@ -196,7 +153,7 @@ class _Pass:
                 if item.open:
                     self._attempt(item, writer)
 
-    def _attempt(self, item: _Item, writer: Writer | None) -> None:
+    def _attempt(self, item: Item, writer: Writer | None) -> None:
         try:
             self._carry_out(item, writer)
         except (PermanentError, ValueError) as error:  # ValueError: a name that we never pass on
@@ -204,7 +161,7 @@ class _Pass:
         except TransientError as error:
             item.settle(Status.DEFERRED, error)
 
-    def _carry_out(self, item: _Item, writer: Writer | None) -> None:
+    def _carry_out(self, item: Item, writer: Writer | None) -> None:
         planned = self._plan(item)  # again: an item before it may have made the project's account
         if any(isinstance(change, RemoveUsers) for change in planned):
             defaults = self._known_defaults()
@@ -217,7 +174,7 @@ class _Pass:
             if isinstance(change, SetDefault):
                 self._known_defaults().update(dict.fromkeys(change.users, change.account))
 
-    def _steps(self, item: _Item, planned: list[Change], writer: Writer | None) -> Iterator[Change]:
+    def _steps(self, item: Item, planned: list[Change], writer: Writer | None) -> Iterator[Change]:
         """Yield a plan's changes: homes are made before, who may finish jobs leaves alone."""
         for change in planned:
             if isinstance(change, AddUsers) and writer and self._node.homes:
@@ -230,10 +187,10 @@ class _Pass:
             else:
                 yield change
 
-    def _may_finish(self, item: _Item) -> bool:
+    def _may_finish(self, item: Item) -> bool:
         return self._node.rules.finish_jobs and item.desired.intent is not Intent.TERMINATE
 
-    def _apply(self, item: _Item, change: Change, writer: Writer) -> bool:
+    def _apply(self, item: Item, change: Change, writer: Writer) -> bool:
         """Carry out one change; False if it has to wait until somebody's jobs have ended."""
         try:
             count, said = self._node.cluster.apply(change, writer)
@@ -248,7 +205,7 @@ class _Pass:
         item.said += [said] if said else []
         return True
 
-    def _make_homes(self, item: _Item, users: tuple[str, ...], writer: Writer) -> None:
+    def _make_homes(self, item: Item, users: tuple[str, ...], writer: Writer) -> None:
         """Make the homes of users who join; one that fails lets that user wait."""
         for user in users:
             home = self._homes.pop(user, None)  # once for each user, whatever comes of it
@@ -286,7 +243,7 @@ class _Pass:
                     item.settle(Status.DEFERRED, error)
 
     def _usage(self, account: str, periods: tuple[Period, ...]) -> tuple[PeriodUsage, ...]:
-        measured = _held(periods, self._node)
+        measured = held(periods, self._node.cluster)
         return tuple(self._node.cluster.usage(period, (account,))[account] for period in measured)
 
     def report(self, applied: Status) -> ReconcileReport:
@@ -320,7 +277,7 @@ class _Pass:
         metrics.users_waiting.labels(reason="no_home").set(homeless)
         metrics.users_waiting.labels(reason="no_unix_user").set(len(waiting) - homeless)
 
-    def _warn(self, item: _Item) -> None:
+    def _warn(self, item: Item) -> None:
         """Say what an operator should know although it keeps nothing from being done."""
         if item.waiting:
             log.warning("users_waiting", account=item.account, users=item.waiting)
@@ -329,7 +286,7 @@ class _Pass:
                 "downscaled_ignored", account=item.account, reason="SLURM_DOWNSCALED_QOS is not set"
             )
 
-    def _outcome(self, item: _Item, applied: Status) -> Outcome:
+    def _outcome(self, item: Item, applied: Status) -> Outcome:
         account = self._state.get(item.account)
         return Outcome(
             resource=item.desired.resource,
@@ -366,53 +323,3 @@ def reconcile(request: ReconcileRequest, node: HeadNode) -> ReconcileReport:
         running.verify()
     running.measure()
     return running.report(Status.APPLIED)
-
-
-def collect(request: CollectRequest, node: HeadNode) -> Iterator[Measurement]:
-    """Measure allocations: one listing of the cluster, one sacct for each period.
-
-    A period whose job records slurmdbd has thrown away, even in part, is named and not measured.
-
-    Yields:
-        Measurements of at most 200 allocations each.
-
-    Raises:
-        TransientError: the cluster could not be read.
-    """
-    measured_at = datetime.now(UTC)
-    state = node.cluster.read()
-    names = tuple(sorted(request.accounts))
-    held = _held(request.periods, node)
-    purged = tuple(period.month for period in request.periods if period not in held)
-    metrics.accounts_missing.labels(state.name).set(sum(not state.get(name) for name in names))
-    usage = [node.cluster.usage(period, names) for period in held]
-    for start in range(0, len(names), BATCH):
-        yield Measurement(
-            cluster=state.name,
-            measured_at=measured_at,
-            allocations=tuple(
-                _allocation(name, request.accounts[name], state, usage)
-                for name in names[start : start + BATCH]
-            ),
-            purged=purged,
-        )
-
-
-def _held(periods: tuple[Period, ...], node: HeadNode) -> list[Period]:
-    """Return the periods of which slurmdbd still holds all job records."""
-    since = node.cluster.held_since(datetime.now(UTC))
-    return [period for period in periods if since is None or period.start >= since.timestamp()]
-
-
-def _allocation(
-    name: str, resource: str, state: Cluster, usage: list[dict[str, PeriodUsage]]
-) -> AllocationState:
-    account = state.get(name)
-    return AllocationState(
-        resource=resource,
-        account=name,
-        present=account is not None,
-        limits=dict(account.limits) if account else {},
-        users=tuple(sorted(account.users)) if account else (),
-        usage=tuple(by_account[name] for by_account in usage),
-    )

@@ -21,6 +21,7 @@ from slurm_tasks.model.messages import (
 )
 from slurm_tasks.settings import Service, load
 from slurm_tasks.sync import cluster as flow
+from slurm_tasks.sync import collect as collecting
 from slurm_tasks.tasks import runtime
 from slurm_tasks.tasks.headnode import headnode
 
@@ -72,7 +73,7 @@ def collect(self: Task, request: CollectRequest, dry_run: bool = False) -> list[
         The ids of the tasks that post it.
     """
     ids = []
-    for measurement in flow.collect(request, headnode()):
+    for measurement in collecting.collect(request, headnode().cluster):
         sent = self.app.tasks[USAGE_PUSH].apply_async(
             (measurement.dump(),),
             {"dry_run": dry_run},

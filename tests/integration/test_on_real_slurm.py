@@ -26,7 +26,8 @@ from slurm_tasks.slurm import lock
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.commands import Command, Write
 from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
-from slurm_tasks.sync.cluster import HeadNode, collect, reconcile
+from slurm_tasks.sync.cluster import HeadNode, reconcile
+from slurm_tasks.sync.collect import collect
 from tests.support.clusters import InjectedJob, RealCluster
 
 T = TypeVar("T")
@@ -270,7 +271,7 @@ def test_two_hundred_allocations_cost_one_listing_and_one_sacct_each_month(lab: 
     lab.counting.reads.clear()
     accounts = {name: uuid.uuid4().hex for name in names}
     request = CollectRequest(accounts=accounts, periods=(SEPTEMBER, OCTOBER))
-    (measured,) = collect(request, lab.node)
+    (measured,) = collect(request, lab.node.cluster)
     assert lab.counting.reads == ["sacctmgr", "sacctmgr", "sacct", "sacct"]
     totals = {
         (row.account, usage.period.month): usage.total().get("cpu", 0)
@@ -294,7 +295,7 @@ def test_a_month_that_slurmdbd_has_purged_is_not_measured(lab: Lab) -> None:
     request = CollectRequest(accounts={"hpc_1": uuid.uuid4().hex}, periods=(gone, held))
 
     with lab.real.slurmdbd_options("PurgeJobAfter=1month"):
-        (measured,) = collect(request, lab.node)
+        (measured,) = collect(request, lab.node.cluster)
 
     assert measured.purged == (gone.month,)
     [[usage]] = [row.usage for row in measured.allocations]

@@ -41,6 +41,7 @@ from slurm_tasks.slurm.lock import writer
 from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
 from slurm_tasks.sync import cluster, components, members, orders, usage
 from slurm_tasks.sync.cluster import HeadNode
+from slurm_tasks.sync.collect import collect
 from slurm_tasks.sync.control import Control
 from slurm_tasks.waldur.client import Client
 
@@ -246,7 +247,7 @@ class World:
     def collect(self) -> list[Measurement]:
         """Measure every allocation."""
         request = CollectRequest.model_validate(usage.request(self.control).dump())
-        found = cluster.collect(request, self.node)
+        found = collect(request, self.node.cluster)
         return [Measurement.model_validate(measurement.dump()) for measurement in found]
 
     def report_usage(self) -> list[usage.PushReport]:

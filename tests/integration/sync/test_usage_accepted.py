@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from slurm_tasks.errors import PermanentError
 from slurm_tasks.model.usage import month
-from slurm_tasks.sync import cluster, usage
+from slurm_tasks.sync import usage
+from slurm_tasks.sync.collect import collect
 from tests.integration.sync.test_usage import FEBRUARY, HOUR, MARCH, events, job, sent, shrunk
 from tests.support.world import World
 
@@ -239,7 +240,7 @@ def test_a_limit_of_zero_is_no_unlimited_one(world: World) -> None:
 def report_month(world: World, text: str) -> list[usage.PushReport]:
     """Report a month that was asked for."""
     request = usage.request(world.control, (month(text, world.control.zone),))
-    return [usage.push(world.control, part) for part in cluster.collect(request, world.node)]
+    return [usage.push(world.control, part) for part in collect(request, world.node.cluster)]
 
 
 def test_months_that_are_made_up_for(new: World) -> None:

@@ -25,7 +25,8 @@ from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.commands import Write
 from slurm_tasks.slurm.lock import Writer
-from slurm_tasks.sync.cluster import BATCH, HeadNode, collect, reconcile
+from slurm_tasks.sync.cluster import HeadNode, reconcile
+from slurm_tasks.sync.collect import BATCH, collect
 from tests.support.fakes import Cut, FakeSlurm
 from tests.unit.build import (
     ACCOUNT,
@@ -508,7 +509,7 @@ def test_measurements_come_in_batches() -> None:
     state = cluster(*(Account(name, "waldur") for name in accounts if name != "a0000"))
     slurm = FakeSlurm(state, usage={"a0001": {"alice": {"cpu": 50}}})
 
-    found = list(collect(CollectRequest(accounts=accounts, periods=(APRIL,)), node(slurm)))
+    found = list(collect(CollectRequest(accounts=accounts, periods=(APRIL,)), node(slurm).cluster))
 
     assert [len(batch.allocations) for batch in found] == [BATCH, 1]
     first, second = found[0].allocations[:2]
