@@ -96,11 +96,15 @@ class Service:
         """Wait until the queues are empty and no worker works or waits for a retry."""
         wait_until(self._is_idle, "the workers are idle", PATIENCE)
 
-    def _is_idle(self) -> bool:
+    def queued(self) -> int:
+        """Return how many messages wait in the queues."""
         with self.app.connection_for_read() as connection:
             client = connection.default_channel.client
-            if any(client.llen(queue) for queue in ("waldur", "headnode")):
-                return False
+            return sum(client.llen(queue) for queue in ("waldur", "headnode"))
+
+    def _is_idle(self) -> bool:
+        if self.queued():
+            return False
         inspect = self.app.control.inspect(timeout=1)
         states = (inspect.active(), inspect.reserved(), inspect.scheduled())
         return all(state and not any(state.values()) for state in states)

@@ -1,0 +1,164 @@
+"""The head-node worker is killed around each write to a real SLURM: the schedule goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from slurm_tasks import example
+from slurm_tasks.demo.waldur.values import Project
+from slurm_tasks.model import components
+from tests.chaos.real.site import differences
+from tests.support import service
+from tests.support.agreement import Ends
+from tests.support.chaos import Chaos, Run
+from tests.support.clusters import RealCluster, wait_until
+from tests.support.service import Service
+from tests.support.watched import Moment, Victim, Watched
+
+PATIENCE = 120
+"""Seconds in which both sides have to agree again."""
+LIMITS = {"cpu": 100, "gres/gpu": 5}
+MORE = {"cpu": 250, "gres/gpu": 0}
+SHORT: dict[Moment, tuple[str, int]] = {"before": ("terminate", 2), "after": ("create", 3)}
+"""Writes of the short form: one amid an allocation's end, and the one that makes its account."""
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@dataclass
+class Site:
+    """A running service on a watched cluster."""
+
+    run: Service
+    watched: Watched
+
+    def differences(self) -> list[str]:
+        """Say where the two sides differ."""
+        billed = components.parse(example.read(), example.FILE)
+        return differences(self.run.waldur, self.watched.cluster, billed, Ends())
+
+    def converge(self) -> None:
+        """Wait until both sides agree."""
+        left: list[str] = []
+
+        def settled() -> bool:
+            left[:] = self.differences()
+            return not left
+
+        wait_until(settled, PATIENCE, lambda: "\n".join(["both sides to agree:", *left]))
+
+    def allocated(self, project: Project) -> str:
+        """Have an allocation made, and return its resource's uuid."""
+        resource = self.run.create(project, "Genomics", LIMITS)
+        self.converge()
+        return resource
+
+    def work(self, resource: str, user: str) -> None:
+        """Let a user's job run."""
+        job = self.watched.cluster.submit(user, self.run.account(resource), seconds=600)
+        self.watched.cluster.wait_for_state(job, "RUNNING")
+
+
+Act = Callable[[], object]
+
+
+def create(site: Site, project: Project) -> Act:
+    """An allocation is ordered."""
+    return lambda: site.run.waldur.order_create(project, "Genomics", LIMITS)
+
+
+def update(site: Site, project: Project) -> Act:
+    """Other limits are ordered."""
+    resource = site.allocated(project)
+    return lambda: site.run.waldur.order_update(resource, MORE)
+
+
+def terminate(site: Site, project: Project) -> Act:
+    """The end is ordered while a job runs."""
+    resource = site.allocated(project)
+    site.work(resource, "alice")
+    return lambda: site.run.waldur.order_terminate(resource)
+
+
+def members(site: Site, project: Project) -> Act:
+    """Somebody who has a job leaves, and somebody else comes."""
+    site.work(site.allocated(project), "bob")
+
+    def change() -> None:
+        site.run.join(project, "carol")
+        site.run.leave(project, "bob")
+
+    return change
+
+
+STORIES = {"create": create, "update": update, "terminate": terminate, "members": members}
+
+
+@contextmanager
+def opened(cluster: RealCluster, folder: Path) -> Iterator[Site]:
+    """Run the service on an empty cluster."""
+    cluster.reset()
+    watched = Watched(cluster, folder / "watched")
+    settings = service.environment_of(cluster, folder) | {"SLURM_BIN_DIR": str(watched.bin_dir)}
+    try:
+        with service.running(folder, settings) as run:
+            yield Site(run, watched)
+    finally:
+        cluster.reset()
+
+
+def every_write(site: Site) -> Iterator[tuple[str, int]]:
+    """Yield each write of each story, numbered from 1; they are found by letting it happen."""
+    for story, begin in STORIES.items():
+        act = begin(site, site.run.project("alice", "bob"))
+        before = site.watched.begun()
+        act()
+        site.converge()
+        for number in range(site.watched.begun() - before):
+            yield story, number + 1
+
+
+def killed(site: Site, story: str, number: int, moment: Moment, victim: Victim, run: Run) -> None:
+    """Let a story happen, and somebody die at one of its writes; then both sides agree."""
+    act = STORIES[story](site, site.run.project("alice", "bob"))
+    site.watched.strike(number, moment, victim)
+    act()
+    wait_until(site.watched.struck, PATIENCE, lambda: f"write {number} of {story}")
+    run.mended()
+    if victim == "worker":
+        restart(site.run)
+    site.converge()
+
+
+def restart(run: Service) -> None:
+    """Do what systemd does when a worker's main process has died: end the rest, start anew."""
+    with suppress(ProcessLookupError):
+        os.killpg(run.stack.pid("headnode"), signal.SIGKILL)
+    run.stack.stop("headnode")
+    run.stack.start_worker("headnode")
+
+
+@pytest.mark.parametrize(("release", "moment"), [("26.05", "before"), ("24.11", "after")])
+def test_killed_at_a_write(
+    release: str, moment: Moment, request: pytest.FixtureRequest, chaos: Chaos, tmp_path: Path
+) -> None:
+    """Whichever write it is: a write is completed once, by whoever comes next."""
+    cluster = request.getfixturevalue(f"slurm_{release.replace('.', '')}")
+    with opened(cluster, tmp_path) as site:
+        for story, number in every_write(site) if chaos.long else [SHORT[moment]]:
+            victim = get_args(Victim)[number % 2]
+            fault = f"{story}, {victim} killed {moment} a write, real SLURM"
+            with chaos.run("crash", fault) as run:
+                killed(site, story, number, moment, victim, run)
+                run.repeated = len(site.watched.repeated())
+                assert site.watched.repeated() == []
+        site.run.stack.stop("beat")
+        wait_until(lambda: not site.run.queued(), PATIENCE, lambda: "the queues to be empty")
