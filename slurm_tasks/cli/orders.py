@@ -52,8 +52,9 @@ def sync(local: bool, timeout: int, as_json: bool) -> None:
     if local:
         from slurm_tasks.sync import orders as flow
 
-        uuids = [order.uuid for order in flow.waiting(common.local_control())]
-        results = [_locally(uuid) for uuid in uuids]
+        control = common.local_control()
+        results = [_locally(order.uuid) for order in flow.waiting(control)]
+        flow.mend(control)
     else:
         started = common.run(names.ORDERS_SYNC, "looking for orders", timeout)
         results = [

@@ -16,6 +16,7 @@ from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import Desired, Intent, Outcome, Status
 from slurm_tasks.sync import roster, usage
 from slurm_tasks.sync.control import (
+    ERRED,
     TITLE_MAX_LEN,
     Control,
     mirror_associations,
@@ -31,6 +32,11 @@ log = structlog.stdlib.get_logger(__name__)
 EXECUTING = "executing"
 PENDING = "pending-provider"
 DONE = "done"
+REFUSED_STATE = "erred"
+REFUSED = "refused by slurm-tasks"
+"""Stands in an order's traceback, and tells it from one that a person has marked erred."""
+MENDABLE = timedelta(days=1)
+"""How long a refused order's resource is looked after."""
 ALLOCATION_PATIENCE = timedelta(minutes=10)
 """How long an older server may take to make its Allocation; one that was set executing by hand
 never gets one."""
@@ -168,14 +174,32 @@ def refuse(control: Control, order: Order, message: str) -> None:
         return
     if state == PENDING:
         control.waldur.set_order_executing(order.uuid)
-    control.waldur.set_order_erred(order.uuid, message)
+    control.waldur.set_order_erred(order.uuid, message, REFUSED)
     metrics.orders.labels(order.type, "erred").inc()
     log.error("order_erred", order=order.uuid, type=order.type, message=message)
     if order.type == "Update":
-        try:
-            control.waldur.set_resource_ok(order.marketplace_resource_uuid)
-        except WaldurRefusedError as error:
-            log.warning("resource_left_erred", order=order.uuid, reason=str(error))
+        _bring_back(control, order)
+
+
+def _bring_back(control: Control, order: Order) -> None:
+    try:
+        control.waldur.set_resource_ok(order.marketplace_resource_uuid)
+    except WaldurRefusedError as error:
+        log.warning("resource_left_erred", order=order.uuid, reason=str(error))
+
+
+def mend(control: Control) -> None:
+    """Bring resources back to OK that a refused Update left erred, as its process has died."""
+    if control.read_only:
+        return
+    resources = control.waldur.resources((ERRED,))
+    erred = {row.uuid for row in resources if not row.has_open_order}
+    if not erred:
+        return
+    for order in control.waldur.orders((REFUSED_STATE,), since=datetime.now(UTC) - MENDABLE):
+        ours = order.type == "Update" and order.error_traceback == REFUSED
+        if ours and order.marketplace_resource_uuid in erred:
+            _bring_back(control, order)
 
 
 def complete(control: Control, outcome: Outcome) -> str:

@@ -19,6 +19,7 @@ def sync(self: Task) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
     from slurm_tasks.sync import orders as flow
     from slurm_tasks.tasks.control import control
 
+    side = control()
     started = [
         {
             "order": order.uuid,
@@ -28,8 +29,9 @@ def sync(self: Task) -> list[dict[str, str]]:  # noqa: ARG001 - Celery binds it
                 (order.uuid,), expires=runtime.lifetime(load(Service).orders_interval)
             ).id,
         }
-        for order in flow.waiting(control())
+        for order in flow.waiting(side)
     ]
+    flow.mend(side)
     runtime.succeeded("orders")
     return started
 

@@ -107,7 +107,8 @@ class Client:
                 errors.append(error)
         if errors and not found:
             raise errors[0]
-        return [row for row in found if row.offering_uuid == self.offering_uuid]
+        ours = [row for row in found if row.offering_uuid == self.offering_uuid]
+        return [row for row in ours if not since or (row.modified and row.modified >= since)]
 
     @functools.cached_property
     def generation(self) -> Generation:
@@ -156,9 +157,16 @@ class Client:
 
     # ---- orders
 
-    def orders(self, states: Iterable[str] = OPEN_ORDERS) -> list[Order]:
-        """Return the offering's orders in some states, oldest first."""
-        return self._offered(Order, "marketplace-orders/", states)
+    def orders(
+        self, states: Iterable[str] = OPEN_ORDERS, *, since: datetime | None = None
+    ) -> list[Order]:
+        """Return the offering's orders in some states, oldest first.
+
+        Args:
+            states: any of these.
+            since: only those that were changed since then.
+        """
+        return self._offered(Order, "marketplace-orders/", states, since)
 
     def order(self, uuid: str) -> Order:
         """Return one order; its uuid may come from the shell or the broker, so it is checked."""
@@ -177,9 +185,9 @@ class Client:
         """End an order."""
         self._order_post(order, "set_state_done")
 
-    def set_order_erred(self, order: str, message: str) -> None:
+    def set_order_erred(self, order: str, message: str, traceback: str = "") -> None:
         """Mark an order erred; read its state before: older servers check nothing here."""
-        body = {"error_message": message[:ERROR_MAX_LEN], "error_traceback": ""}
+        body = {"error_message": message[:ERROR_MAX_LEN], "error_traceback": traceback}
         self._order_post(order, "set_state_erred", body)
 
     def _order_post(self, order: str, action: str, body: object = None) -> None:
@@ -194,8 +202,7 @@ class Client:
             states: any of these.
             since: only those that were changed since then.
         """
-        rows = self._offered(Resource, "marketplace-provider-resources/", states, since)
-        return [row for row in rows if not since or (row.modified and row.modified >= since)]
+        return self._offered(Resource, "marketplace-provider-resources/", states, since)
 
     def resource(self, uuid: str) -> Resource:
         """Return one resource."""

@@ -229,6 +229,7 @@ class World:
                 results[order.uuid] = self.carry_out(order.uuid)
             except SlurmTasksError as error:
                 results[order.uuid] = f"failed: {error}"
+        orders.mend(self.control)
         return results
 
     # ---- the other flows

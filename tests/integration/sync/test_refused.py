@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from slurm_tasks.demo.slurm import Fault
+from slurm_tasks.errors import WaldurError
 from slurm_tasks.model.names import allocation_name
 from tests.support.world import LIMITS, PREFIXES, World
 
@@ -58,6 +59,28 @@ def test_refused_update(world: World) -> None:
     assert world.order_state(order) == "erred"
     assert (world.resource_state(resource), world.account(resource)) == ("OK", before)
     assert world.waldur.resource(resource)["limits"] == LIMITS
+
+
+def test_refusal_that_was_cut_off(world: World) -> None:
+    """A resource that was left Erred with its refused Update is brought back the next time."""
+    resource = world.allocated()
+    order = world.waldur.order_update(resource, {"cpu": -1, "gres/gpu": 5})
+    world.waldur.faults.add(kind="reset", path="(set_as_ok|set_state)/$")
+    with pytest.raises(WaldurError):
+        world.carry_out(order)
+    assert (world.order_state(order), world.resource_state(resource)) == ("erred", "Erred")
+    world.sync_orders()
+    assert world.resource_state(resource) == "OK"
+
+
+def test_resource_that_a_person_has_erred(world: World) -> None:
+    """What wasn't this service's refusal stays as it is."""
+    resource = world.allocated()
+    order = world.waldur.order_update(resource, {"cpu": 7, "gres/gpu": 5})
+    world.control.waldur.set_order_executing(order)
+    world.control.waldur.set_order_erred(order, "by hand")
+    world.sync_orders()
+    assert world.resource_state(resource) == "Erred"
 
 
 def test_update_refused_after_its_approval(world: World) -> None:
