@@ -24,7 +24,7 @@ from slurm_tasks.sync.control import (
     team_of,
     uuid_of,
 )
-from slurm_tasks.waldur.client import OPEN_ORDERS, Generation
+from slurm_tasks.waldur.client import ERROR_MAX_LEN, OPEN_ORDERS, Generation
 from slurm_tasks.waldur.views import OFFERING_TYPE, Order, Resource
 
 log = structlog.stdlib.get_logger(__name__)
@@ -32,9 +32,8 @@ log = structlog.stdlib.get_logger(__name__)
 EXECUTING = "executing"
 PENDING = "pending-provider"
 DONE = "done"
-REFUSED_STATE = "erred"
-REFUSED = "refused by slurm-tasks"
-"""Stands in an order's traceback, and tells it from one that a person has marked erred."""
+UNCHANGED = "; the allocation stays as it was"
+"""Ends the message of a refused Update, and tells it from one that a person has marked erred."""
 MENDABLE = timedelta(days=1)
 """How long a refused order's resource is looked after."""
 ALLOCATION_PATIENCE = timedelta(minutes=10)
@@ -174,7 +173,8 @@ def refuse(control: Control, order: Order, message: str) -> None:
         return
     if state == PENDING:
         control.waldur.set_order_executing(order.uuid)
-    control.waldur.set_order_erred(order.uuid, message, REFUSED)
+    ending = UNCHANGED if order.type == "Update" else ""
+    control.waldur.set_order_erred(order.uuid, message[: ERROR_MAX_LEN - len(ending)] + ending)
     metrics.orders.labels(order.type, "erred").inc()
     log.error("order_erred", order=order.uuid, type=order.type, message=message)
     if order.type == "Update":
@@ -196,9 +196,11 @@ def mend(control: Control) -> None:
     erred = {row.uuid for row in resources if not row.has_open_order}
     if not erred:
         return
-    for order in control.waldur.orders((REFUSED_STATE,), since=datetime.now(UTC) - MENDABLE):
-        ours = order.type == "Update" and order.error_traceback == REFUSED
-        if ours and order.marketplace_resource_uuid in erred:
+    orders = control.waldur.orders(("erred",), since=datetime.now(UTC) - MENDABLE)
+    last = {order.marketplace_resource_uuid: order for order in orders}
+    for resource in erred & set(last):
+        order = last[resource]
+        if order.type == "Update" and order.error_message.endswith(UNCHANGED):
             _bring_back(control, order)
 
 

@@ -185,9 +185,9 @@ class Client:
         """End an order."""
         self._order_post(order, "set_state_done")
 
-    def set_order_erred(self, order: str, message: str, traceback: str = "") -> None:
+    def set_order_erred(self, order: str, message: str) -> None:
         """Mark an order erred; read its state before: older servers check nothing here."""
-        body = {"error_message": message[:ERROR_MAX_LEN], "error_traceback": traceback}
+        body = {"error_message": message[:ERROR_MAX_LEN], "error_traceback": ""}
         self._order_post(order, "set_state_erred", body)
 
     def _order_post(self, order: str, action: str, body: object = None) -> None:

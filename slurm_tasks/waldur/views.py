@@ -49,7 +49,6 @@ class Order(View):
     limits: Mapping
     attributes: Mapping = {}
     error_message: Text = ""
-    error_traceback: Text = ""
     customer_uuid: Text = ""
     customer_name: Text = ""
     project_uuid: Text = ""
