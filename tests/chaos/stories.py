@@ -18,6 +18,7 @@ from tests.support.effects import watch
 from tests.support.world import World
 
 MORE = {"cpu": 250, "gres/gpu": 0}
+IMPOSSIBLE = {"cpu": -5, "gres/gpu": 0}
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ def updated(world: World) -> None:
     world.waldur.order_update(world.allocated(), MORE)
 
 
+def updated_in_vain(world: World) -> None:
+    """Order limits that can't be."""
+    world.waldur.order_update(world.allocated(), IMPOSSIBLE)
+
+
 def ended(world: World) -> None:
     """Order the end of one of two allocations, while a job runs."""
     world.allocated("Second", project=world.waldur.add_project(world.customer, "Climate"))
@@ -79,6 +85,7 @@ def used(world: World) -> None:
 STORIES = {
     "create": Story(World.order),
     "update": Story(updated),
+    "refused update": Story(updated_in_vain),
     "terminate": Story(ended),
     "member sync": Story(changed, World.sync_members),
     "usage push": Story(used, World.report_usage),
@@ -94,6 +101,12 @@ def told(story: Story, generation: Generation, folder: Path) -> Iterator[World]:
         yield world
 
 
+def expected(world: World) -> Ends:
+    """Say how it ends: what can't be is refused."""
+    orders = world.waldur._db.orders.values()
+    return Ends(refused={order.uuid: "-5" for order in orders if order.limits == IMPOSSIBLE})
+
+
 def everything(world: World) -> Ends:
     """Begin all of it: orders of each type, one that is refused, people who come and go, jobs."""
     climate = world.waldur.add_project(world.customer, "Climate")
@@ -103,13 +116,13 @@ def everything(world: World) -> Ends:
     working(world, ending)
     changing = world.allocated("Changing")
     worked(world, changing)
-    refused = world.order("Refused", {"cpu": -5, "gres/gpu": 0})
+    world.order("Refused", IMPOSSIBLE)
     world.waldur.order_update(changing, MORE)
     world.waldur.order_terminate(ending)
     world.order("New")
     world.join("carol")
     world.leave("bob")
-    return Ends(refused={refused: "-5"})
+    return expected(world)
 
 
 def twice(world: World) -> None:

@@ -26,7 +26,7 @@ from slurm_tasks.waldur import transport
 from slurm_tasks.waldur.client import OPEN_ORDERS
 from tests.chaos import process, test_slurm, test_waldur
 from tests.chaos.schedule import CYCLE, attempt, converge, cycle
-from tests.chaos.stories import MORE
+from tests.chaos.stories import IMPOSSIBLE, MORE
 from tests.support.agreement import Ends
 from tests.support.chaos import Chaos
 from tests.support.effects import watch
@@ -41,7 +41,7 @@ LIMITS_ORDERED: st.SearchStrategy[tuple[dict[str, int], str]] = st.sampled_from(
         (MORE, ""),
         ({"cpu": 0, "gres/gpu": 0}, ""),
         ({"cpu": 1, "gres/gpu": 10**6}, ""),
-        ({"cpu": -5, "gres/gpu": 0}, "-5"),
+        (IMPOSSIBLE, "-5"),
     ]
 )
 """Limits, and what their refusal names."""
@@ -266,8 +266,8 @@ def _one(found: Sequence[T], number: int) -> Sequence[T]:
 def test_lives(generation: Generation, chaos: Chaos) -> None:
     """Both sides agree after anything."""
     chosen = settings(
-        max_examples=100 if chaos.long else 12,
-        stateful_step_count=60 if chaos.long else 30,
+        max_examples=60 if chaos.long else 12,
+        stateful_step_count=40 if chaos.long else 30,
         derandomize=not chaos.long,
         deadline=None,
         database=None,

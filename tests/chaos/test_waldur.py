@@ -27,7 +27,7 @@ from slurm_tasks.waldur.views import (
 )
 from tests.chaos import process
 from tests.chaos.schedule import CYCLE, converge, cycle
-from tests.chaos.stories import STORIES, calls, everything, told
+from tests.chaos.stories import STORIES, calls, everything, expected, told
 from tests.support.agreement import Ends
 from tests.support.chaos import Chaos, Run
 from tests.support.effects import thrown_out
@@ -246,4 +246,4 @@ def test_each_call_fails(
             times = transport.ATTEMPTS if fault.hiccup and call.startswith("GET") else 1
             add(world, fault, after=number, times=times)
             broken(world, clock, 1)
-            settle(world, clock, run, Ends())
+            settle(world, clock, run, expected(world))
