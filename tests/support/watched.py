@@ -146,6 +146,10 @@ class Watched:
         """Tell whether the ordered strike has come."""
         return (self.folder / "struck").exists()
 
+    def frozen(self) -> int:
+        """Return the pid of the write that the strike hit."""
+        return int((self.folder / "struck").read_text(encoding="utf-8"))
+
     def thaw(self) -> None:
         """Let a frozen slurmdbd go on."""
         os.kill(self.cluster.pid("slurmdbd"), signal.SIGCONT)

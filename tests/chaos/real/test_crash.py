@@ -12,19 +12,20 @@ from typing import get_args
 
 import pytest
 
-from slurm_tasks import example
+from slurm_tasks import broker, example
 from slurm_tasks.demo.waldur.values import Project
 from slurm_tasks.model import components
 from tests.chaos.real.site import differences
 from tests.support import service
 from tests.support.agreement import Ends
 from tests.support.chaos import Chaos, Run
-from tests.support.clusters import RealCluster, wait_until
+from tests.support.clusters import CLUSTER, RealCluster, wait_until
 from tests.support.service import Service
 from tests.support.watched import Moment, Victim, Watched
 
 PATIENCE = 120
 """Seconds in which both sides have to agree again."""
+LOCK = f"waldur-slurm-tasks-{CLUSTER}:writer"
 LIMITS = {"cpu": 100, "gres/gpu": 5}
 MORE = {"cpu": 250, "gres/gpu": 0}
 SHORT: dict[Moment, tuple[str, int]] = {"before": ("terminate", 2), "after": ("create", 3)}
@@ -103,13 +104,13 @@ STORIES = {"create": create, "update": update, "terminate": terminate, "members"
 
 
 @contextmanager
-def opened(cluster: RealCluster, folder: Path) -> Iterator[Site]:
+def opened(cluster: RealCluster, folder: Path, usage_interval: str = "2") -> Iterator[Site]:
     """Run the service on an empty cluster."""
     cluster.reset()
     watched = Watched(cluster, folder / "watched")
     settings = service.environment_of(cluster, folder) | {"SLURM_BIN_DIR": str(watched.bin_dir)}
     try:
-        with service.running(folder, settings) as run:
+        with service.running(folder, settings, USAGE_REPORT_INTERVAL=usage_interval) as run:
             yield Site(run, watched)
     finally:
         cluster.reset()
@@ -146,6 +147,12 @@ def restart(run: Service) -> None:
     run.stack.start_worker("headnode")
 
 
+def parent(pid: int) -> int:
+    """Return the pid of a process's parent."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.split("PPid:")[1].split()[0])
+
+
 @pytest.mark.parametrize(("release", "moment"), [("26.05", "before"), ("24.11", "after")])
 def test_killed_at_a_write(
     release: str, moment: Moment, request: pytest.FixtureRequest, chaos: Chaos, tmp_path: Path
@@ -162,3 +169,39 @@ def test_killed_at_a_write(
                 assert site.watched.repeated() == []
         site.run.stack.stop("beat")
         wait_until(lambda: not site.run.queued(), PATIENCE, lambda: "the queues to be empty")
+
+
+@pytest.mark.parametrize("victim", get_args(Victim))
+def test_orphaned_write_keeps_others_out(
+    victim: Victim, slurm_2605: RealCluster, chaos: Chaos, tmp_path: Path
+) -> None:
+    """A sacctmgr that outlives its worker has the host's lock, though Redis forgot the other."""
+    with (
+        opened(slurm_2605, tmp_path, usage_interval="3600") as site,
+        chaos.run("broker", f"lock's key gone, sacctmgr orphaned by a killed {victim}") as run,
+    ):
+        act = create(site, site.run.project("alice", "bob"))
+        site.watched.strike(3, "frozen")
+        act()
+        wait_until(site.watched.struck, PATIENCE, lambda: "the write to hang")
+        since, before = len(site.run.stack.log("headnode")), site.watched.writes()
+        try:
+            orphan = site.watched.frozen()
+            if victim == "child":
+                os.kill(parent(orphan), signal.SIGKILL)
+            else:
+                restart(site.run)
+            with broker.connected(site.run.app) as client:
+                assert client.delete(LOCK)
+            wait_until(
+                lambda: "another process on this host" in site.run.stack.log("headnode")[since:],
+                PATIENCE,
+                lambda: "another task to meet the lock",
+            )
+            assert (site.watched.begun(), site.watched.writes()) == (3, before)
+            os.kill(orphan, 0)
+        finally:
+            site.watched.thaw()
+        run.mended()
+        site.converge()
+        assert site.watched.repeated() == []
