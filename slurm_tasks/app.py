@@ -53,13 +53,10 @@ def _check_settings(instance: Any, **_: object) -> None:  # noqa: ANN401 - Celer
     """Validate the groups of the queues that this worker consumes, before it takes anything."""
     service = settings.load(settings.Service)
     consumed = set(instance.app.amqp.queues.consume_from)
-    # a write to SLURM must not be cut off because the broker blinked
-    headnode = service.headnode_queue in consumed
-    instance.app.conf.worker_cancel_long_running_tasks_on_connection_loss = not headnode
     groups: list[type[settings.Group]] = []
     if service.waldur_queue in consumed:
         groups.append(settings.Waldur)
-    if headnode:
+    if service.headnode_queue in consumed:
         groups.append(settings.Slurm)
     try:
         settings.check(groups)

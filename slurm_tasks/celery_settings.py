@@ -50,6 +50,7 @@ def from_settings(service: Service) -> dict[str, Any]:
         "broker_transport_options": transport,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # by default a worker ends after 50 minutes without
+        "broker_channel_error_retry": True,  # by default a worker ends of a broker that is full
         "result_backend": results,
         "result_backend_transport_options": transport,
         "result_expires": RESULTS_EXPIRE,
@@ -66,6 +67,9 @@ def from_settings(service: Service) -> dict[str, Any]:
         "task_acks_late": True,
         "task_retry_on_worker_lost": True,
         "task_reject_on_worker_lost": False,  # on, a task that kills its worker runs for ever
+        # nothing is cut off because the broker blinked; and of a pool's process that is ended
+        # while it tells its result, the whole worker may die
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_prefetch_multiplier": 1,
         "worker_consumer": "slurm_tasks.consumer:Consumer",  # Celery's dies of malformed messages
         "task_ignore_result": True,  # tasks that people wait for opt in
