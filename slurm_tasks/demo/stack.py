@@ -118,6 +118,10 @@ class Stack:
         """Return a process's pid."""
         return self._processes[name].pid
 
+    def running(self) -> set[str]:
+        """Return the names of the processes that have not ended."""
+        return {name for name, process in self._processes.items() if process.poll() is None}
+
     def start_worker(self, kind: str, name: str = "", **environment: str) -> None:
         """Start a worker (`control` or `headnode`) without waiting until it is ready."""
         name = name or kind
@@ -172,6 +176,12 @@ class Stack:
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process alone."""
         self._processes[name].send_signal(number)
+
+    def kill(self, name: str) -> None:
+        """Kill a process and all of its children at once; what those have started lives on."""
+        process = self._processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def stop(self, name: str) -> int:
         """End a process, warmly if it can; its whole session if it can't.

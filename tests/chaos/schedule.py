@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
 
 import time_machine
 
+from slurm_tasks.demo.slurm import SlurmSimulator
 from slurm_tasks.errors import SlurmTasksError
 from slurm_tasks.model.components import Components
 from tests.support.agreement import Ends, Usage, assert_agree
@@ -65,30 +67,53 @@ def settled(world: World, ends: Ends | None = None) -> None:
 
 
 def used(world: World) -> Mapping[str, Usage]:
-    """Work out what the jobs on the simulated cluster used until now, by account.
+    """Work out what the jobs on a world's cluster used until now, by account."""
+    return used_on(world.slurm, world.control.components, world.control.zone)
 
-    Jobs of these tests lie within a month.
+
+def used_on(slurm: SlurmSimulator, components: Components, zone: ZoneInfo) -> Mapping[str, Usage]:
+    """Work out what the jobs on a simulated cluster used until now, by account and month.
+
+    Args:
+        slurm: the cluster; its jobs of more than one month were not suspended.
+        components: what is billed.
+        zone: of the billing month.
     """
     seconds: Seconds = {}
     now = datetime.now(UTC).timestamp()
     columns = "account, user, start, end, state, suspended, allocated"
     query = f"SELECT {columns} FROM job WHERE start NOTNULL"
-    with world.slurm._connected() as connection:
+    with slurm._connected() as connection:
         for account, user, start, end, state, suspended, held in connection.execute(query):
             last = int(now if state == "RUNNING" else end) - suspended
-            add_held(seconds, (account, user), start, last - start, json.loads(held))
-    return amounts(seconds, world.control.components)
+            add_held(seconds, (account, user), (start, last), json.loads(held), zone)
+    return amounts(seconds, components)
 
 
 def add_held(
-    seconds: Seconds, whose: tuple[str, str], start: float, elapsed: int, held: Mapping[str, int]
+    seconds: Seconds,
+    whose: tuple[str, str],
+    time: tuple[int, int],
+    held: Mapping[str, int],
+    zone: ZoneInfo,
 ) -> None:
-    """Add what a job of an account and a user held, to the account's total and the user's part."""
+    """Add what a job held from its start to its end, to the account's total and the user's part."""
     account, user = whose
-    month = f"{datetime.fromtimestamp(start, UTC):%Y-%m-01}"
-    for name, count in held.items():
-        for key in ((account, name, month), (account, name, month, user)):
-            seconds[key] = seconds.get(key, Decimal()) + count * elapsed
+    for month, elapsed in _by_month(*time, zone):
+        for name, count in held.items():
+            for key in ((account, name, month), (account, name, month, user)):
+                seconds[key] = seconds.get(key, Decimal()) + count * elapsed
+
+
+def _by_month(start: int, end: int, zone: ZoneInfo) -> Iterator[tuple[str, int]]:
+    """Split a time, in seconds since the epoch, into the months of a zone: each with its length."""
+    while start < end:
+        first = datetime.fromtimestamp(start, zone).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
+        following = int((first + timedelta(days=32)).replace(day=1).timestamp())
+        yield f"{first:%Y-%m-01}", min(end, following) - start
+        start = following
 
 
 def amounts(seconds: Seconds, components: Components) -> dict[str, Usage]:

@@ -13,14 +13,17 @@ from slurm_tasks.demo.slurm import SlurmSimulator
 from slurm_tasks.demo.slurm.engine import state
 
 _TABLES = ("account", "assoc", "person")
-_NOTE = "BEGIN INSERT INTO {table} SELECT max(id) FROM command; END"
+_NOTE = "BEGIN INSERT INTO {table} SELECT max(id) FROM command WHERE {which}; END"
+_WRITES = " OR ".join(f"argv LIKE '%\"{verb}\"%'" for verb in ("add", "modify", "remove"))
+"""Reads run beside a write; another write doesn't."""
 
 
 def watch(slurm: SlurmSimulator) -> None:
     """Note from now on which command has an effect, and which one a fault has struck."""
     with slurm._connected() as connection:
         connection.executescript("CREATE TABLE effect (command); CREATE TABLE struck (command);")
-        effect, struck = _NOTE.format(table="effect"), _NOTE.format(table="struck")
+        effect = _NOTE.format(table="effect", which=_WRITES)
+        struck = _NOTE.format(table="struck", which="true")
         for table in _TABLES:
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
             differs = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in columns)

@@ -190,7 +190,7 @@ class SlurmSimulator:
         query = """
             SELECT name, parent, description, organization, limits, submit_jobs
             FROM account JOIN assoc ON assoc.account = account.name WHERE user = '' ORDER BY name"""
-        with self._connected() as connection:
+        with self._connected() as connection, state.Transaction(connection):  # one moment's
             qos = state.Cluster(connection, "root").qos()
             members: dict[str, set[str]] = {}
             held: dict[str, set[str]] = {}

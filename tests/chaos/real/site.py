@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import cast
+from zoneinfo import ZoneInfo
 
 from slurm_tasks.demo.waldur import WaldurSimulator
 from slurm_tasks.demo.waldur.values import Generation
@@ -136,7 +137,8 @@ def used(cluster: RealCluster, components: Components) -> Mapping[str, Usage]:
     for account, user, start, elapsed, held in cluster.sql(_JOBS):
         pairs = (item.split("=") for item in held.split(",") if item)
         counts = {names[number]: int(count) for number, count in pairs}
-        add_held(seconds, (account, user), int(start), int(elapsed), counts)
+        time = int(start), int(start) + int(elapsed)
+        add_held(seconds, (account, user), time, counts, ZoneInfo("UTC"))
     return amounts(seconds, components)
 
 

