@@ -43,7 +43,7 @@ class WorkerStep(bootsteps.StartStopStep):
 
 
 class Scheduler(PersistentScheduler):
-    """Beat's scheduler, with a heartbeat in each round.
+    """Beat's scheduler, with a heartbeat in each round, and a clock that may be put back.
 
     Attributes:
         heartbeat: none until beat begins, and none where beat is a part of a worker.
@@ -53,6 +53,15 @@ class Scheduler(PersistentScheduler):
 
     def tick(self, *args: Any, **kwargs: Any) -> float:  # noqa: ANN401 - as Celery declares it
         """Start what is due, and say when to come back."""
+        self._follow_clock()
         interval: float = super().tick(*args, **kwargs)
         self.heartbeat.beat()
         return min(interval, INTERVAL)
+
+    def _follow_clock(self) -> None:
+        """Let what ran in the future have run now: Celery would wait until then, and longer."""
+        for entry in self.schedule.values():
+            now = entry.default_now()
+            if entry.last_run_at > now:
+                entry.last_run_at = now
+                self._heap = None  # the times in it are of the future, too; it is made anew

@@ -108,7 +108,7 @@ class Desired(Message):
         paused: whether it accepts no jobs; None leaves that alone.
         downscaled: whether it runs in the QoS of downscaled ones; None leaves that alone.
         order: the order behind it, for the audit.
-        periods: months to measure once the account is gone (TERMINATE).
+        periods: months to measure once the account is gone, if they have begun (TERMINATE).
     """
 
     intent: Intent

@@ -62,6 +62,11 @@ def previous(period: Period, zone: ZoneInfo) -> Period:
     return month_of(datetime.fromtimestamp(period.start - 1, UTC), zone)
 
 
+def following(period: Period, zone: ZoneInfo) -> Period:
+    """Return the month after."""
+    return month_of(datetime.fromtimestamp(period.end, UTC), zone)
+
+
 class UserUsage(BaseModel):
     """What one user's jobs held.
 

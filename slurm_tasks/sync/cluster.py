@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import structlog
 
@@ -243,7 +244,9 @@ class _Pass:
                     item.settle(Status.DEFERRED, error)
 
     def _usage(self, account: str, periods: tuple[Period, ...]) -> tuple[PeriodUsage, ...]:
-        measured = held(periods, self._node.cluster)
+        now = datetime.now(UTC).timestamp()
+        begun = tuple(period for period in periods if period.start <= now)
+        measured = held(begun, self._node.cluster)
         return tuple(self._node.cluster.usage(period, (account,))[account] for period in measured)
 
     def report(self, applied: Status) -> ReconcileReport:

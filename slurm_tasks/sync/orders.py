@@ -126,7 +126,7 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
         paused=None if ends else bool(resource.paused),
         downscaled=None if ends else resource.downscaled,
         order=uuid_of(order.uuid),
-        periods=usage.open_months(control) if ends else (),
+        periods=usage.final_months(control) if ends else (),
     )
 
 

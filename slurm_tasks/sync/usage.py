@@ -11,7 +11,7 @@ from slurm_tasks import metrics
 from slurm_tasks.errors import PermanentError, WaldurError, WaldurRefusedError
 from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import AllocationState, CollectRequest, Measurement
-from slurm_tasks.model.usage import Period, PeriodUsage, month
+from slurm_tasks.model.usage import Period, PeriodUsage, following, month
 from slurm_tasks.sync.control import BILLED_STATES, ERRED, Control, mirror_associations
 from slurm_tasks.sync.differences import Difference, differences
 from slurm_tasks.sync.posting import Refusal, post
@@ -66,6 +66,15 @@ def open_months(control: Control) -> tuple[Period, ...]:
     if control.waldur.generation is Generation.A:
         return (month(f"{datetime.now(UTC):%Y-%m}", control.zone),)
     return control.recent_months()
+
+
+def final_months(control: Control) -> tuple[Period, ...]:
+    """Return the months in which an allocation that is about to end may have been used.
+
+    Its jobs run until they are cancelled, which may be next month.
+    """
+    months = open_months(control)
+    return (*months, following(months[-1], control.zone))
 
 
 def accounts(control: Control) -> dict[str, str]:
