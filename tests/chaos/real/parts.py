@@ -149,6 +149,11 @@ class Site:
         """Wait until such a command runs."""
         wait_until(lambda: self.under_way(words), f"a command {words!r} runs", PATIENCE)
 
+    def until_more(self, count: int) -> None:
+        """Wait until so many more commands have begun."""
+        reached = len(self.slurm.commands()) + count
+        wait_until(lambda: len(self.slurm.commands()) >= reached, f"{count} commands", PATIENCE)
+
     def settle(self, run: Run) -> None:
         """Wait until both sides agree, and assert that nothing is left to do or was done twice."""
         run.mended()
@@ -160,9 +165,17 @@ class Site:
         left += [f"two writes at once: {pair}" for pair in self.slurm.overlapping_writes()]
         assert not left, "\n".join(left)
 
-    def kill(self, worker: str) -> None:
-        """Kill a worker with its pool; what it had taken comes back when nobody waits for it."""
-        self.run.stack.kill(worker)
+    def start(self, name: str) -> None:
+        """Start a worker or beat again."""
+        kind = name.rstrip("2")
+        if kind == "beat":
+            self.run.stack.start_beat(name)
+            return
+        token = {k: v for k, v in self.run.environment.items() if k.startswith("WALDUR_")}
+        self.run.stack.start_worker(kind, name, **(token if kind == "control" else {}))
+
+    def abandon(self) -> None:
+        """Count what workers have taken that are dead by now: nobody waits for it any more."""
         self.left_behind += self.broker.unacknowledged()
 
     def _is_empty(self) -> bool:

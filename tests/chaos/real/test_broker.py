@@ -108,9 +108,10 @@ def test_orphan_keeps_the_lock(broken: Site, chaos: Chaos) -> None:
     with chaos.run("broker", "the lock's key is gone, an orphaned sacctmgr runs") as row:
         broken.everything(project)
         broken.until_begun(CREATING)
-        broken.kill("headnode")
+        stack.kill("headnode")
+        broken.abandon()
         deleted(broken.broker)
-        stack.start_worker("headnode")
+        broken.start("headnode")
         refused = "another process on this host writes to the cluster"
         wait_until(lambda: refused in stack.log("headnode"), "the lock is met", PATIENCE)
         assert broken.under_way(CREATING)
