@@ -13,7 +13,6 @@ from tests.chaos.schedule import converge
 from tests.chaos.stories import STORIES, expected, told
 from tests.support.chaos import Chaos
 
-
 STRIDE = 4
 """In the short form each kind (generation and moment) has its own fourth of the calls."""
 
