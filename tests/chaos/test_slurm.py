@@ -20,7 +20,7 @@ from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.runner import Runner
 from tests.chaos.schedule import CYCLE, converge, cycle
 from tests.chaos.stories import calls, everything
-from tests.support.chaos import Chaos
+from tests.support.chaos import Chaos, by_turns
 from tests.support.effects import thrown_out
 from tests.support.world import World
 
@@ -114,7 +114,7 @@ def mortal(world: World) -> World:
     return replace(world, node=replace(world.node, cluster=cluster))
 
 
-@pytest.mark.parametrize("name", DEADLY)
+@pytest.mark.parametrize(("world", "name"), by_turns(DEADLY), indirect=["world"])
 def test_command_dies(
     name: str, mortal: World, chaos: Chaos, clock: time_machine.Traveller
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -91,6 +91,19 @@ class Chaos:
 def chaos(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Chaos:
     """What records the rows of the table, and knows the form."""
     return Chaos(request.config.getoption("--chaos") == "long", record_property)
+
+
+def by_turns(values: Iterable[str]) -> list[Any]:
+    """Return the parameters of a test of generations and values.
+
+    In the short form each value is tried on one generation, the first on the older one, the next
+    on the newer one, and so on; in the long form on both.
+    """
+    return [
+        pytest.param(generation, value, marks=[] if turn % 2 == index else pytest.mark.chaos_long)
+        for turn, value in enumerate(values)
+        for index, generation in enumerate("ab")
+    ]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
