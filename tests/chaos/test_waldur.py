@@ -29,7 +29,7 @@ from tests.chaos import process
 from tests.chaos.schedule import CYCLE, converge, cycle
 from tests.chaos.stories import STORIES, calls, everything, expected, told
 from tests.support.agreement import Ends
-from tests.support.chaos import Chaos, Run
+from tests.support.chaos import Chaos, Run, by_turns
 from tests.support.effects import thrown_out
 from tests.support.world import World, settings_for
 
@@ -134,7 +134,7 @@ def settle(world: World, clock: time_machine.Traveller, run: Run, ends: Ends) ->
     assert not [entry for entry in world.waldur.requests if "/login/" in entry.path]
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize(("world", "name"), by_turns(FAULTS), indirect=["world"])
 def test_each_request_fails(
     name: str, world: World, chaos: Chaos, clock: time_machine.Traveller
 ) -> None:
@@ -166,7 +166,7 @@ FIELDS = sorted(
 )
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize(("world", "field"), by_turns(FIELDS), indirect=["world"])
 def test_field_is_missing(
     field: str, world: World, chaos: Chaos, clock: time_machine.Traveller
 ) -> None:
@@ -180,7 +180,11 @@ def test_field_is_missing(
 
 
 @pytest.mark.parametrize("page", [1, 2, 3])
-@pytest.mark.parametrize("how", ["no page", "HTML", "no rows", "same rows again"])
+@pytest.mark.parametrize(
+    ("world", "how"),
+    by_turns(["no page", "HTML", "no rows", "same rows again"]),
+    indirect=["world"],
+)
 def test_page_vanishes(
     how: str,
     page: int,
