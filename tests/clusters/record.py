@@ -562,6 +562,7 @@ def daemons_down(rec: Recorder) -> None:
         "scancel-local": ("scancel", "--account=a1"),
         "squeue": ("squeue", "--noheader", "--account=a1"),
         "config": ("scontrol", "show", "config"),
+        "configuration": ("sacctmgr", "show", "configuration"),
         "ping": ("scontrol", "ping"),
     }
     for daemon in ("slurmdbd", "mariadb", "munge", "slurmctld"):

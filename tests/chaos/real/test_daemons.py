@@ -21,8 +21,9 @@ from tests.support.chaos import Chaos
 
 RELEASES: list[tuple[str, Generation]] = [("22.05", "a"), ("24.11", "b"), ("26.05", "b")]
 SHORT = "26.05"
-BEGUN = (1, 12)
-"""Commands of a cycle before which a daemon goes away: the first, and one amid the orders."""
+BEGUN = (7, 1, 17)
+"""Commands of a cycle before which a daemon goes away: amid the end of an allocation, the first of
+all, and amid what comes after."""
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -73,18 +74,21 @@ def assert_not_erred(site: Site, ends: Ends) -> None:
 def test_daemon_is_away(daemon: str, site: Site, chaos: Chaos) -> None:
     """It goes away before some command, and comes back after the schedule has come by."""
     ends = everything(site)
+    stopped = []
     with chaos.run("SLURM", f"{daemon} is away, real SLURM {site.cluster.release}") as run:
-        for begun in BEGUN if chaos.long else BEGUN[-1:]:
+        for begun in BEGUN if chaos.long else BEGUN[:1]:
 
             def stop(number: int, begun: int = begun) -> None:
                 if number == begun:
                     site.cluster.stop(daemon)
+                    stopped.append(number)
 
             try:
                 cycle(interrupted(site, stop).world)
                 assert_not_erred(site, ends)
             finally:
                 site.cluster.start(daemon)
+        assert stopped
         site.converge(run, ends)
     assert_usable(site)
 

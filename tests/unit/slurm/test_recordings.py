@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from slurm_tasks.errors import CommandError, JobsActiveError
+from slurm_tasks.errors import CommandError, JobsActiveError, ParseError
 from slurm_tasks.model import changes
 from slurm_tasks.model.cluster import Account
 from slurm_tasks.model.purge import Purge
@@ -261,3 +261,12 @@ def test_a_daemon_that_is_away_is_never_an_empty_answer(path: Path, tmp_path: Pa
             runner.read(command)
     with pytest.raises(CommandError):
         runner.write(REMOVAL)
+
+
+@recorded("slurmdbd-down-configuration", "mariadb-down-configuration", "munge-down-configuration")
+def test_a_configuration_without_slurmdbds_part_is_no_rule(path: Path, tmp_path: Path) -> None:
+    """It ends with exit code 0, and must not be taken for records that are kept for ever."""
+    assert parts(path)[0] == 0
+
+    with pytest.raises(ParseError):
+        replaying(path, tmp_path).read(ShowPurge("lab"))
