@@ -4,6 +4,7 @@ Settings come in groups, and a process reads only those that it needs: a head-no
 without any Waldur variable, a control worker without SLURM's. Nothing is read at import.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, ClassVar, Literal, TypeVar
@@ -211,6 +212,14 @@ class Service(Group):
         return self
 
 
+def _token(value: SecretStr) -> SecretStr:
+    """Check a token: an error of the library that sends it would repeat one that is none."""
+    text = value.get_secret_value().strip()
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("a token has visible ASCII characters only, and no spaces")
+    return SecretStr(text)
+
+
 class Waldur(Group):
     """Waldur's API: read by whoever consumes the control worker's queue."""
 
@@ -220,7 +229,7 @@ class Waldur(Group):
         alias="WALDUR_API_URL",
         description="URL of Waldur Mastermind's API; with or without `/api` and the last slash.",
     )
-    api_token: SecretStr = Field(
+    api_token: Annotated[SecretStr, AfterValidator(_token)] = Field(
         alias="WALDUR_API_TOKEN", description="Token of a service provider's owner."
     )
     offering_uuid: Annotated[str, AfterValidator(fold_uuid)] = Field(

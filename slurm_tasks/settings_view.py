@@ -72,7 +72,7 @@ def secrets(*urls: str, environ: Mapping[str, str] | None = None) -> frozenset[s
         for field in group.model_fields.values()
         if _is_secret(field.annotation)
     )
-    values = [*urls, *(environ.get(alias, "") for alias in aliases)]
+    values = [*urls, *(environ.get(alias, "").strip() for alias in aliases)]
     return frozenset(found for value in values for found in _secret_parts(value) if found)
 
 

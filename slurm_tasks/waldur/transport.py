@@ -61,9 +61,10 @@ class Transport:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._token = settings.api_token
         self._client = AuthenticatedClient(
             base_url=settings.api_url.removesuffix("/api/"),
-            token=settings.api_token.get_secret_value(),
+            token=self._token.get_secret_value(),
             prefix="Token",
             timeout=httpx.Timeout(settings.timeout, connect=min(settings.timeout, 10)),
             verify_ssl=settings.verify_ssl,
@@ -164,18 +165,24 @@ class Transport:
         if response.is_success:
             return
         if response.is_redirect:
+            place = self._without_token(response.headers.get("location", "?"))
             raise WaldurError(
-                f"{request}: Waldur redirects to {response.headers.get('location', '?')}; it is"
-                " not followed. Correct WALDUR_API_URL (http or https, host, path)"
+                f"{request}: Waldur redirects to {place}; it is not followed. Correct"
+                " WALDUR_API_URL (http or https, host, path)"
             )
-        said = f"{request}: Waldur answered {status}: {'; '.join(_messages(response))}"
+        messages = _messages(self._without_token(response.text), html=_is_html(response))
+        said = f"{request}: Waldur answered {status}: {'; '.join(messages)}"
         if status in _HICCUPS:
             raise UnavailableError(said, _retry_after(response))
         if status == HTTPStatus.UNAUTHORIZED:
             raise WaldurError(f"{said}. Check WALDUR_API_TOKEN")
         if response.is_server_error or status in _PASSING:
             raise WaldurError(said)
-        raise WaldurRefusedError(request, status, _messages(response), html=_is_html(response))
+        raise WaldurRefusedError(request, status, messages, html=_is_html(response))
+
+    def _without_token(self, text: str) -> str:
+        """Take the token out of what a server says: errors go to logs, results and customers."""
+        return text.replace(self._token.get_secret_value(), "[token]")
 
     def _json(self, response: httpx.Response) -> Any:  # noqa: ANN401 - JSON is anything
         try:
@@ -194,15 +201,15 @@ def _retry_after(response: httpx.Response) -> float | None:
     return float(value) if value.isascii() and value.isdigit() else None  # "²" is a digit, too
 
 
-def _messages(response: httpx.Response) -> list[str]:
+def _messages(body: str, *, html: bool) -> list[str]:
     """Find the sentences in an error's body, whichever of Waldur's shapes it has."""
-    if _is_html(response):
-        title = re.search(r"<title>(.*?)</title>", response.text, re.DOTALL | re.IGNORECASE)
+    if html:
+        title = re.search(r"<title>(.*?)</title>", body, re.DOTALL | re.IGNORECASE)
         return [f"an HTML page{f': {title[1].strip()[:100]}' if title else ''}"]
     try:
-        return [text[:500] for text in _sentences(response.json())][:10]
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return [response.text[:200]]
+        return [text[:500] for text in _sentences(json.loads(body))][:10]
+    except json.JSONDecodeError:
+        return [body[:200]]
 
 
 def _sentences(body: object, field: str = "") -> Iterator[str]:

@@ -297,3 +297,23 @@ def test_nothing_is_read_from_the_environment_at_import(
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_token_is_trimmed(environment: pytest.MonkeyPatch) -> None:
+    """A file that it came from ended in a line feed."""
+    environment.setenv("WALDUR_API_TOKEN", "7e5ec2e7\n")
+
+    assert load(Waldur).api_token.get_secret_value() == "7e5ec2e7"
+    assert settings_view.secrets() >= {"7e5ec2e7"}
+
+
+@pytest.mark.parametrize("token", ["7e5e c2e7", "7e5e\nc2e7", "7e5e\u00e4"])
+def test_a_token_that_cannot_be_sent_is_refused(
+    environment: pytest.MonkeyPatch, token: str
+) -> None:
+    """HTTP's library would repeat it in its error, so this one doesn't."""
+    environment.setenv("WALDUR_API_TOKEN", token)
+
+    (problem,) = problems_of(Waldur)
+    assert problem.startswith("WALDUR_API_TOKEN: a token has visible ASCII characters only")
+    assert token not in problem
