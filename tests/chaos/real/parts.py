@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -41,7 +43,7 @@ class Broker:
     def __init__(self, server: ValkeyServer) -> None:
         self._server = server
         self.url = f"redis://127.0.0.1:{server.port}/0"
-        self.client = redis.Redis(port=server.port, socket_timeout=5)
+        self.client: Any = redis.Redis(port=server.port, socket_timeout=5)
 
     @property
     def _pid(self) -> int:
@@ -77,6 +79,29 @@ class Broker:
         finally:
             self.client.config_set("maxmemory", 0)
 
+    def require(self, password: str) -> None:
+        """Let nobody in without a password."""
+        self.client.config_set("requirepass", password)
+        port = self._server.port
+        self.url = f"redis://:{password}@127.0.0.1:{port}/0"
+        self.client = redis.Redis(port=port, password=password, socket_timeout=5)
+
+    def contents(self) -> Iterator[tuple[str, str]]:
+        """Yield what each key holds as text; messages' bodies are decoded."""
+        for key in self.client.scan_iter():
+            yield key.decode(), "\n".join(map(_decoded, self._values(key)))
+
+    def _values(self, key: bytes) -> Iterable[bytes]:
+        read: dict[bytes, Callable[[], Iterable[bytes]]] = {
+            b"string": lambda: [self.client.get(key) or b""],
+            b"list": lambda: self.client.lrange(key, 0, -1),
+            b"set": lambda: self.client.smembers(key),
+            b"hash": lambda: self.client.hvals(key),
+            b"zset": lambda: self.client.zrange(key, 0, -1),
+            b"none": list,  # it has gone meanwhile
+        }
+        return read[self.client.type(key)]()
+
     def waiting(self) -> int:
         """Return how many messages wait in the queues."""
         return sum(int(self.client.llen(queue)) for queue in ("waldur", "headnode"))
@@ -86,11 +111,21 @@ class Broker:
         return int(self.client.hlen("unacked"))
 
 
+def _decoded(value: bytes) -> str:
+    """Return a value as text, and with it the bodies of the messages in it."""
+    text = value.decode(errors="replace")
+    bodies = re.findall(r'\\?"body\\?": \\?"([A-Za-z0-9+/=]+)', text)
+    return "\n".join([text, *(b64decode(body).decode(errors="replace") for body in bodies)])
+
+
 @contextmanager
-def running_broker() -> Iterator[Broker]:
+def running_broker(password: str = "") -> Iterator[Broker]:
     """Run a broker that can be broken."""
     with ValkeyServer(port=free_port()) as server:
-        yield Broker(server)
+        broker = Broker(server)
+        if password:
+            broker.require(password)
+        yield broker
 
 
 @dataclass
@@ -189,8 +224,14 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, **options: Any) -> Iterator[Site]:  # noqa: ANN401 - as `running` takes them
-    """Run a service that can be broken."""
+def site(folder: Path, *, password: str = "", **options: Any) -> Iterator[Site]:  # noqa: ANN401 - as `running` takes them
+    """Run a service that can be broken.
+
+    Args:
+        folder: where everything is.
+        password: of the broker.
+        options: how many of each process, and settings, as `running` takes them.
+    """
     slurm = SlurmSimulator.create(folder / "cluster")
     watch(slurm)
     settings = {
@@ -199,7 +240,7 @@ def site(folder: Path, **options: Any) -> Iterator[Site]:  # noqa: ANN401 - as `
         "SLURM_LOCK_DIR": str(folder),
     }
     with (
-        running_broker() as broker,
+        running_broker(password) as broker,
         service.running(folder, settings, broker=broker.url, **options) as run,
     ):
         yield Site(run, slurm, broker)
