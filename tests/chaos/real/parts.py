@@ -33,6 +33,13 @@ ZONE = ZoneInfo("UTC")
 COMPONENTS = components.parse(example.read(), "the example")
 LIMITS = {"cpu": 100, "gres/gpu": 5}
 MORE = {"cpu": 250, "gres/gpu": 0}
+INTERVALS = {
+    "ORDERS_SYNC_INTERVAL": "2",
+    "MEMBERS_SYNC_INTERVAL": "5",
+    "USAGE_REPORT_INTERVAL": "5",
+}
+"""Seconds: so that a busy machine doesn't fall behind."""
+SETTLING = 240.0
 LOCK = "waldur-slurm-tasks-lab:writer"
 """The writer's key at the broker."""
 
@@ -118,6 +125,13 @@ def _decoded(value: bytes) -> str:
     return "\n".join([text, *(b64decode(body).decode(errors="replace") for body in bodies)])
 
 
+def command_lines() -> Iterator[tuple[int, list[str]]]:
+    """Yield the pid and the arguments of each process on the machine."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            yield int(path.parent.name), path.read_text(errors="replace").split("\0")
+
+
 @contextmanager
 def running_broker(password: str = "") -> Iterator[Broker]:
     """Run a broker that can be broken."""
@@ -180,6 +194,12 @@ class Site:
             (count,) = connection.execute(query, [f"%{'%'.join(words.split())}%"]).fetchone()
         return bool(count)
 
+    def process(self, words: str) -> int:
+        """Return the pid of the one command that runs with these words."""
+        wanted = {str(self.slurm._path), *words.split()}
+        (pid,) = (pid for pid, argv in command_lines() if wanted <= {*argv})
+        return pid
+
     def until_begun(self, words: str) -> None:
         """Wait until such a command runs."""
         wait_until(lambda: self.under_way(words), f"a command {words!r} runs", PATIENCE)
@@ -193,8 +213,8 @@ class Site:
         """Wait until both sides agree, and assert that nothing is left to do or was done twice."""
         run.mended()
         with suppress(StackError):  # what they differ in says more
-            wait_until(lambda: not self._differences(), "both sides agree", PATIENCE)
-        wait_until(self._is_empty, "the queues are empty", PATIENCE)
+            wait_until(lambda: not self._differences(), "both sides agree", SETTLING)
+        wait_until(self._is_empty, "the queues are empty", SETTLING)
         run.repeated = len(repeated(self.slurm))
         left = [*self._differences(), *map(str, repeated(self.slurm))]
         left += [f"two writes at once: {pair}" for pair in self.slurm.overlapping_writes()]
@@ -238,6 +258,7 @@ def site(folder: Path, *, password: str = "", **options: Any) -> Iterator[Site]:
         "SLURM_DEPLOYMENT_TYPE": "native",
         "SLURM_BIN_DIR": str(slurm.bin_dir),
         "SLURM_LOCK_DIR": str(folder),
+        **INTERVALS,
     }
     with (
         running_broker(password) as broker,

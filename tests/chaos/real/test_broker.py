@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
 
-from slurm_tasks.demo.slurm import Fault
+from slurm_tasks.demo.slurm import Fault, Invocation, SlurmSimulator
 from slurm_tasks.demo.stack import wait_until
 from tests.chaos.real.parts import LOCK, Broker, Site, site
 from tests.support.chaos import Chaos
@@ -97,22 +99,33 @@ def test_lock_is_lost(broken: Site, chaos: Chaos, lose: Callable[[Broker], None]
     assert "the writer's lock in Redis was lost" in broken.run.stack.log("headnode")
 
 
+def last_write(slurm: SlurmSimulator) -> Invocation:
+    """Return the write that began last."""
+    return [command for command in slurm.commands() if command.writes][-1]
+
+
 def test_orphan_keeps_the_lock(broken: Site, chaos: Chaos) -> None:
-    """A command that outlives its killed worker keeps others from writing until it ends.
+    """A command that outlives its killed worker keeps others from writing until it has ended.
 
     Its key at the broker is gone by then: the lock of the host is what holds.
     """
     stack = broken.run.stack
     project = broken.begun("orphan")
-    broken.slurm.set_faults(Fault(argv=CREATING, delay=8.0, times=1))
+    broken.slurm.set_faults(Fault(argv=CREATING, delay=2.0, times=1))
     with chaos.run("broker", "the lock's key is gone, an orphaned sacctmgr runs") as row:
         broken.everything(project)
         broken.until_begun(CREATING)
-        stack.kill("headnode")
-        broken.abandon()
-        deleted(broken.broker)
-        broken.start("headnode")
-        refused = "another process on this host writes to the cluster"
-        wait_until(lambda: refused in stack.log("headnode"), "the lock is met", PATIENCE)
-        assert broken.under_way(CREATING)
+        orphan = broken.process(CREATING)
+        os.kill(orphan, signal.SIGSTOP)
+        try:
+            mine = last_write(broken.slurm)
+            stack.kill("headnode")
+            broken.abandon()
+            deleted(broken.broker)
+            broken.start("headnode")
+            refused = "another process on this host writes to the cluster"
+            wait_until(lambda: refused in stack.log("headnode"), "the lock is met", PATIENCE)
+            assert last_write(broken.slurm) == mine
+        finally:
+            os.kill(orphan, signal.SIGCONT)
         broken.settle(row)
