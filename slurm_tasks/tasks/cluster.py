@@ -25,6 +25,8 @@ from slurm_tasks.sync import collect as collecting
 from slurm_tasks.tasks import runtime
 from slurm_tasks.tasks.headnode import headnode
 
+log = structlog.stdlib.get_logger(__name__)
+
 
 @runtime.task(CLUSTER_RECONCILE, retries=0)
 def reconcile(self: Task, request: ReconcileRequest) -> ReconcileReport:  # noqa: ARG001 - Celery binds it
@@ -41,6 +43,7 @@ def reconcile(self: Task, request: ReconcileRequest) -> ReconcileReport:  # noqa
     except TransientError as error:
         if request.last and not isinstance(error, LockHeldError):
             raise  # a final failure, told as every task's is
+        log.warning("reconcile_deferred", reason=str(error))
         return _deferred(request, str(error))
 
 
