@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -113,9 +114,9 @@ class Broker:
         """Return how many messages wait in the queues."""
         return sum(int(self.client.llen(queue)) for queue in ("waldur", "headnode"))
 
-    def unacknowledged(self) -> int:
-        """Return how many messages a worker has that it has not acknowledged."""
-        return int(self.client.hlen("unacked"))
+    def unacknowledged(self, since: float) -> int:
+        """Return how many messages that were taken since then are not acknowledged."""
+        return int(self.client.zcount("unacked_index", since, "+inf"))
 
 
 def _decoded(value: bytes) -> str:
@@ -151,15 +152,12 @@ class Site:
         slurm: its cluster.
         broker: its broker.
         refused: what the messages of erred orders have to name.
-        left_behind: messages that killed workers have never acknowledged; the broker delivers
-            them again after the visibility timeout, long after they have expired.
     """
 
     run: Service
     slurm: SlurmSimulator
     broker: Broker
     refused: dict[str, str] = field(default_factory=dict)
-    left_behind: int = 0
 
     def begun(self, name: str) -> Project:
         """Let a customer have a project of that name, with two allocations that were used."""
@@ -212,9 +210,10 @@ class Site:
     def settle(self, run: Run) -> None:
         """Wait until both sides agree, and assert that nothing is left to do or was done twice."""
         run.mended()
+        since = time.time()
         with suppress(StackError):  # what they differ in says more
             wait_until(lambda: not self._differences(), "both sides agree", SETTLING)
-        wait_until(self._is_empty, "the queues are empty", SETTLING)
+        wait_until(lambda: self._is_empty(since), "the queues are empty", SETTLING)
         run.repeated = len(repeated(self.slurm))
         left = [*self._differences(), *map(str, repeated(self.slurm))]
         left += [f"two writes at once: {pair}" for pair in self.slurm.overlapping_writes()]
@@ -229,14 +228,13 @@ class Site:
         token = {k: v for k, v in self.run.environment.items() if k.startswith("WALDUR_")}
         self.run.stack.start_worker(kind, name, **(token if kind == "control" else {}))
 
-    def abandon(self) -> None:
-        """Count what workers have taken that are dead by now: nobody waits for it any more."""
-        self.left_behind += self.broker.unacknowledged()
+    def _is_empty(self, since: float) -> bool:
+        """Tell whether no message waits or is under way.
 
-    def _is_empty(self) -> bool:
-        if self.broker.waiting():
-            return False
-        return self.broker.unacknowledged() <= self.left_behind
+        What was taken before and came to nothing (by who was killed, or by a connection that
+        broke) the broker delivers again after the visibility timeout, when it has expired.
+        """
+        return not self.broker.waiting() and not self.broker.unacknowledged(since)
 
     def _differences(self) -> list[str]:
         ends = Ends(refused=self.refused, usage=used_on(self.slurm, COMPONENTS, ZONE))

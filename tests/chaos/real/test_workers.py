@@ -88,7 +88,6 @@ def strike(pair: Site, victims: tuple[str, ...], death: Death) -> None:
         death.act(pair.run.stack, name)
     for name in sorted(EVERYBODY - pair.run.stack.running()):
         pair.start(name)
-    pair.abandon()
 
 
 def test_two_of_everything(pair: Site, chaos: Chaos) -> None:
