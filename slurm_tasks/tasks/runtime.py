@@ -49,6 +49,7 @@ def task(name: str, *, retries: int = RETRIES) -> Callable[[Callable[..., Any]],
         ignore_result=False,
         autoretry_for=(TransientError,),
         max_retries=retries,
+        default_retry_delay=BACKOFF,  # of a task whose process died; by default three minutes
         retry_backoff=BACKOFF,
         retry_backoff_max=BACKOFF_MAX,
         retry_jitter=True,
