@@ -138,7 +138,7 @@ def _post_singly(control: Control, difference: Difference, date: str) -> dict[st
 
 
 def _post_users(control: Control, wanted: list[Difference]) -> list[Refusal]:
-    """Post users' parts of totals that are there by now; returns what Waldur refused."""
+    """Post users' parts of totals that are there by now; returns what was not taken."""
     if not wanted:
         return []
     people = control.waldur.offering_users()
@@ -152,9 +152,12 @@ def _post_users(control: Control, wanted: list[Difference]) -> list[Refusal]:
     for difference in wanted:
         for name, amounts in sorted(difference.users.items()):
             uuid = uuids.get((difference.resource, difference.month, name))
+            if uuid is None:  # a page of the list was lost
+                reason = f"{name} of users: Waldur doesn't list the total that it has taken"
+                refused.append(Refusal(difference, reason, final=False))
+                continue
             try:
-                if uuid:
-                    control.waldur.set_user_usage(uuid, amounts, links)
+                control.waldur.set_user_usage(uuid, amounts, links)
             except WaldurRefusedError as error:
                 refused.append(_refusal(difference, error, f"{name} of users"))
     return refused
