@@ -33,7 +33,7 @@ test: setup ## Run all tests; as root on Debian also on real SLURM (ARGS="tests/
 	$(BIN)/pytest --numprocesses 4 --dist loadgroup $(ARGS) # real clusters mostly wait
 
 chaos: setup ## Break everything, for long, and print what came of it (ARGS="--chaos-table docs/chaos.md")
-	$(BIN)/pytest tests/chaos --chaos long --numprocesses 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest tests/chaos --chaos long --numprocesses 4 --dist loadgroup $(ARGS)
 
 lint: setup ## Check format, rules, types and import contracts
 	$(BIN)/ruff format --check .

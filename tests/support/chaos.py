@@ -21,7 +21,15 @@ Part = Literal[
 ]
 PARTS = get_args(Part)
 _PROPERTY = "chaos"
-_TITLES = ("fault", "runs", "converged", "repeated", "time to converge")
+_TITLES = ("fault", "runs", "converged", "commands repeated", "time to converge")
+_HEAD = """# What was broken, and what came of it
+
+Written by `make chaos ARGS="--chaos-table docs/chaos.md"`; the README says what an operator does.
+A run has converged when Waldur and the cluster agree on every order, account, association, limit
+and usage once the fault is gone and the schedule has run. A command is repeated when it was run
+although it had had its effect. A cycle is the schedule's, by an injected clock; seconds are those
+of real workers, whose schedule is quicker in the tests than by default.
+"""
 
 
 @dataclass
@@ -148,7 +156,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.line("  ".join(cells).rstrip())
     if path := config.getoption("--chaos-table"):
         lines = [f"| {' | '.join(row)} |" for row in (_TITLES, ["---"] * len(_TITLES), *table)]
-        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        Path(path).write_text("\n".join([_HEAD, *lines]) + "\n", encoding="utf-8")
 
 
 def rows(records: list[Record]) -> list[tuple[str, ...]]:
