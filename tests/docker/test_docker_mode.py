@@ -74,7 +74,8 @@ def test_homes_are_made_in_the_container(head: Head, cluster: RealCluster, tmp_p
         "ENABLE_USER_HOMEDIR_ACCOUNT_CREATION": "true",
     }
     with service.running(tmp_path, settings) as run:
-        resource = run.create(run.project("alice", "nobody-there"), "Genomics", {"cpu": 1000})
+        project = run.project("alice", "nobody-there")
+        resource = run.create(project, "Genomics", {"cpu": 1000, "gres/gpu": 1})
         account = service.state_of(cluster).accounts[run.account(resource)]
     assert account.users == {"alice"}
     home = head.engine.run(*inside, "stat", "--format=%U %a", "/home/alice")

@@ -103,7 +103,8 @@ def test_an_order_is_carried_out_from_elsewhere(
     with service.running(tmp_path, {}, headnodes=0) as run:
         broker = run.environment["CELERY_BROKER_URL"]
         with running(engine, slurm_image, pod, volumes, broker):
-            resource = run.create(run.project("alice"), "Genomics 2026", {"cpu": 1000})
+            limits = {"cpu": 1000, "gres/gpu": 1}
+            resource = run.create(run.project("alice"), "Genomics 2026", limits)
             account = run.account(resource)
             wait_until(
                 lambda: service.state_of(slurm_2411).accounts[account].users == {"alice"},

@@ -61,12 +61,15 @@ class Service:
 
     def until_order(self, order: str, *states: str) -> dict[str, Any]:
         """Wait until an order is in one of some states, and return it."""
+        ends = {*states, "erred"}
         wait_until(
-            lambda: self.waldur.order(order)["state"] in states,
-            f"order {order} is {' or '.join(states)}; it is {self.waldur.order(order)['state']}",
+            lambda: self.waldur.order(order)["state"] in ends,
+            f"order {order} is {' or '.join(states)}",
             PATIENCE,
         )
-        return dict(self.waldur.order(order))
+        found = dict(self.waldur.order(order))
+        assert found["state"] in states, found["error_message"]
+        return found
 
     def create(self, project: Project, name: str, limits: Mapping[str, int]) -> str:
         """Order an allocation, wait until it is done, and return the resource's uuid."""
