@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGKILL, Signals
 from types import TracebackType
 from typing import Self
 
@@ -177,27 +176,6 @@ class Stack:
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a process alone."""
         self._processes[name].send_signal(number)
-
-    def kill(self, name: str, number: Signals = SIGKILL) -> None:
-        """Send a signal to a process and all of its children at once, and wait for its end.
-
-        What those have started in sessions of their own lives on.
-        """
-        process = self._processes.pop(name)
-        os.killpg(process.pid, number)
-        process.wait()
-
-    def kill_alone(self, name: str) -> None:
-        """Kill a process, and none of its children."""
-        process = self._processes.pop(name)
-        process.kill()
-        process.wait()
-
-    def children(self, name: str) -> list[int]:
-        """Return the pids of a process's children."""
-        pid = self.pid(name)
-        text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
-        return [int(child) for child in text.split()]
 
     def stop(self, name: str) -> int:
         """End a process, warmly if it can; its whole session if it can't.

@@ -107,15 +107,24 @@ def expected(world: World) -> Ends:
     return Ends(refused={order.uuid: "-5" for order in orders if order.limits == IMPOSSIBLE})
 
 
-def everything(world: World) -> Ends:
-    """Begin all of it: orders of each type, one that is refused, people who come and go, jobs."""
+def everything(world: World, jobs: Callable[[str, str], object] | None = None) -> Ends:
+    """Begin all of it: orders of each type, one that is refused, people who come and go, jobs.
+
+    Args:
+        world: where.
+        jobs: lets people work for the allocation that ends and for the one that changes, on
+            another cluster than the simulated one.
+    """
     climate = world.waldur.add_project(world.customer, "Climate")
     for name in ("alice", "bob"):
         world.waldur.add_member(climate, world.waldur.user(name))
     ending = world.allocated("Ending", project=climate)
-    working(world, ending)
     changing = world.allocated("Changing")
-    worked(world, changing)
+    if jobs:
+        jobs(ending, changing)
+    else:
+        working(world, ending)
+        worked(world, changing)
     world.order("Refused", IMPOSSIBLE)
     world.waldur.order_update(changing, MORE)
     world.waldur.order_terminate(ending)

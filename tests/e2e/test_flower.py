@@ -40,11 +40,7 @@ class Dashboard:
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     """Run the service and Flower."""
     simulator = SlurmSimulator.create(tmp_path_factory.mktemp("cluster"))
-    slurm = {
-        "SLURM_DEPLOYMENT_TYPE": "native",
-        "SLURM_BIN_DIR": str(simulator.bin_dir),
-        "SLURM_LOCK_DIR": str(simulator.folder),
-    }
+    slurm = service.environment_of(simulator, simulator.folder)
     with service.running(tmp_path_factory.mktemp("service"), slurm, beats=0) as run:
         shown = Dashboard(run, free_port())
         run.stack.start_flower(shown.port, CREDENTIALS)

@@ -29,11 +29,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> SlurmSimulator:
 @pytest.fixture(scope="module")
 def run(simulator: SlurmSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Give running workers without a schedule: only the shell starts something."""
-    settings = {
-        "SLURM_DEPLOYMENT_TYPE": "native",
-        "SLURM_BIN_DIR": str(simulator.bin_dir),
-        "SLURM_LOCK_DIR": str(simulator.folder),
-    }
+    settings = service.environment_of(simulator, simulator.folder)
     folder = tmp_path_factory.mktemp("service")
     with service.running(folder, settings, beats=0) as running:
         wait_until(

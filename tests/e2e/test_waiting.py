@@ -27,13 +27,11 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> SlurmSimulator:
 @pytest.fixture(scope="module")
 def run(simulator: SlurmSimulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Give running workers; the schedule comes by after minutes, and nobody starts it."""
-    settings = {
-        "SLURM_DEPLOYMENT_TYPE": "native",
-        "SLURM_BIN_DIR": str(simulator.bin_dir),
-        "SLURM_LOCK_DIR": str(simulator.folder),
-        "ORDERS_SYNC_INTERVAL": "120",
-    }
-    with service.running(tmp_path_factory.mktemp("service"), settings, beats=0) as running:
+    folder, slurm = (
+        tmp_path_factory.mktemp("service"),
+        service.environment_of(simulator, simulator.folder),
+    )
+    with service.running(folder, slurm, beats=0, ORDERS_SYNC_INTERVAL="120") as running:
         yield running
 
 

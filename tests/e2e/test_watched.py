@@ -26,6 +26,7 @@ from slurm_tasks.demo.slurm import Fault, SlurmSimulator
 from slurm_tasks.demo.stack import Stack, free_port, wait_until
 from slurm_tasks.heartbeat import READY, WAITING
 from tests.support import service
+from tests.support.processes import children
 from tests.support.scripted import Scripted, scripted
 from tests.support.service import PATIENCE, Service
 
@@ -80,9 +81,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     ports = {"control": free_port(), "headnode": free_port()}
     with scripted() as sentry:
         settings = {
-            "SLURM_DEPLOYMENT_TYPE": "native",
-            "SLURM_BIN_DIR": str(simulator.bin_dir),
-            "SLURM_LOCK_DIR": str(folder),
+            **service.environment_of(simulator, folder),
             "SENTRY_DSN": sentry.url.replace("//", "//key@").replace("/api/", "/1"),
             "TMPDIR": str(folder),
         }
@@ -90,8 +89,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             watched = Watched(run, simulator, sentry, ports)
             for worker, port in ports.items():
                 own = {"METRICS_PORT": str(port), "HEARTBEAT_FILE": str(watched.file(worker))}
-                token = {k: v for k, v in run.environment.items() if k.startswith("WALDUR_")}
-                run.stack.start_worker(worker, **own, **(token if worker == "control" else {}))
+                run.start_worker(worker, **own)
             for worker in ports:
                 run.stack.wait_ready(worker)
             run.stack.start_beat(HEARTBEAT_FILE=str(watched.file("beat")))
@@ -128,12 +126,6 @@ def test_each_cycle_tells_of_its_success(watched: Watched) -> None:
         PATIENCE,
     )
     assert {told["status"] for told in watched.reported("check_in")} == {"ok"}
-
-
-def children(pid: int) -> list[int]:
-    """Return the pids of a process's children."""
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8")
-    return [int(child) for child in text.split()]
 
 
 def test_counters_outlive_a_process_of_the_pool(watched: Watched) -> None:

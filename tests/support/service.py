@@ -12,6 +12,7 @@ from celery import Celery
 
 from slurm_tasks import example, settings
 from slurm_tasks.celery_settings import from_settings
+from slurm_tasks.demo.slurm import SlurmSimulator
 from slurm_tasks.demo.stack import Stack, embedded_broker, wait_until
 from slurm_tasks.demo.waldur import WaldurSimulator
 from slurm_tasks.demo.waldur.values import Project
@@ -112,6 +113,11 @@ class Service:
         states = (inspect.active(), inspect.reserved(), inspect.scheduled())
         return all(state and not any(state.values()) for state in states)
 
+    def start_worker(self, kind: str, name: str = "", **settings: str) -> None:
+        """Start a worker, one of the control side with what it knows of Waldur."""
+        token = {k: v for k, v in self.environment.items() if k.startswith("WALDUR_")}
+        self.stack.start_worker(kind, name, **settings, **(token if kind == "control" else {}))
+
     def commands(self, worker: str = "headnode") -> list[dict[str, Any]]:
         """Return the SLURM commands that a worker has run, from its JSON log."""
         lines = self.stack.log(worker).splitlines()
@@ -119,8 +125,8 @@ class Service:
         return [event for event in events if event["event"] == "slurm_command"]
 
 
-def environment_of(cluster: RealCluster, folder: Path) -> dict[str, str]:
-    """Return the settings for a real cluster of the tests."""
+def environment_of(cluster: RealCluster | SlurmSimulator, folder: Path) -> dict[str, str]:
+    """Return the settings for a cluster of the tests, real or simulated."""
     return {
         "SLURM_DEPLOYMENT_TYPE": "native",
         "SLURM_BIN_DIR": str(cluster.bin_dir),

@@ -24,16 +24,17 @@ from slurm_tasks.demo.stack import StackError, free_port, wait_until
 from slurm_tasks.demo.waldur.values import Project
 from slurm_tasks.model import components
 from tests.chaos.schedule import used_on
+from tests.chaos.stories import IMPOSSIBLE, MORE
 from tests.support import service
 from tests.support.agreement import Ends, disagreements
 from tests.support.chaos import Run
+from tests.support.clusters import CLUSTER
 from tests.support.effects import repeated, watch
 from tests.support.service import PATIENCE, Service
+from tests.support.world import LIMITS
 
 ZONE = ZoneInfo("UTC")
 COMPONENTS = components.parse(example.read(), "the example")
-LIMITS = {"cpu": 100, "gres/gpu": 5}
-MORE = {"cpu": 250, "gres/gpu": 0}
 INTERVALS = {
     "ORDERS_SYNC_INTERVAL": "2",
     "MEMBERS_SYNC_INTERVAL": "5",
@@ -41,7 +42,7 @@ INTERVALS = {
 }
 """Seconds: so that a busy machine doesn't fall behind."""
 SETTLING = 240.0
-LOCK = "waldur-slurm-tasks-lab:writer"
+LOCK = f"waldur-slurm-tasks-{CLUSTER}:writer"
 """The writer's key at the broker."""
 
 
@@ -109,10 +110,6 @@ class Broker:
             b"none": list,  # it has gone meanwhile
         }
         return read[self.client.type(key)]()
-
-    def waiting(self) -> int:
-        """Return how many messages wait in the queues."""
-        return sum(int(self.client.llen(queue)) for queue in ("waldur", "headnode"))
 
     def unacknowledged(self, since: float) -> int:
         """Return how many messages that were taken since then are not acknowledged."""
@@ -182,7 +179,7 @@ class Site:
         self.run.leave(project, "bob")
         waldur.order_update(resources["Changing"], MORE)
         waldur.order_terminate(resources["Ending"])
-        self.refused[waldur.order_create(project, "Refused", {"cpu": -5, "gres/gpu": 0})] = "-5"
+        self.refused[waldur.order_create(project, "Refused", IMPOSSIBLE)] = "-5"
         waldur.order_create(project, "New", LIMITS)
 
     def under_way(self, words: str) -> bool:
@@ -225,8 +222,7 @@ class Site:
         if kind == "beat":
             self.run.stack.start_beat(name)
             return
-        token = {k: v for k, v in self.run.environment.items() if k.startswith("WALDUR_")}
-        self.run.stack.start_worker(kind, name, **(token if kind == "control" else {}))
+        self.run.start_worker(kind, name)
 
     def _is_empty(self, since: float) -> bool:
         """Tell whether no message waits or is under way.
@@ -234,7 +230,7 @@ class Site:
         What was taken before and came to nothing (by who was killed, or by a connection that
         broke) the broker delivers again after the visibility timeout, when it has expired.
         """
-        return not self.broker.waiting() and not self.broker.unacknowledged(since)
+        return not self.run.queued() and not self.broker.unacknowledged(since)
 
     def _differences(self) -> list[str]:
         ends = Ends(refused=self.refused, usage=used_on(self.slurm, COMPONENTS, ZONE))
@@ -252,12 +248,7 @@ def site(folder: Path, *, password: str = "", **options: Any) -> Iterator[Site]:
     """
     slurm = SlurmSimulator.create(folder / "cluster")
     watch(slurm)
-    settings = {
-        "SLURM_DEPLOYMENT_TYPE": "native",
-        "SLURM_BIN_DIR": str(slurm.bin_dir),
-        "SLURM_LOCK_DIR": str(folder),
-        **INTERVALS,
-    }
+    settings = service.environment_of(slurm, folder) | INTERVALS
     with (
         running_broker(password) as broker,
         service.running(folder, settings, broker=broker.url, **options) as run,

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import cast
 from zoneinfo import ZoneInfo
 
 from slurm_tasks.demo.waldur import WaldurSimulator
@@ -16,8 +15,8 @@ from slurm_tasks.model.components import Components
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
 from slurm_tasks.tasks.headnode import PATH
+from tests.chaos import stories
 from tests.chaos.schedule import Seconds, add_held, amounts, cycle
-from tests.chaos.stories import MORE
 from tests.support import service
 from tests.support.agreement import Ends, Usage, disagreements
 from tests.support.chaos import Run
@@ -27,7 +26,6 @@ from tests.support.world import World
 
 PATIENCE = 90
 """Seconds in which everything has to come to its end once nothing is broken any more."""
-GPU = "gres/gpu"
 
 
 @dataclass
@@ -85,22 +83,13 @@ def opened(cluster: RealCluster, generation: Generation, folder: Path) -> Iterat
 
 def everything(site: Site) -> Ends:
     """Begin all of it: orders of each type, one that is refused, people who come and go, jobs."""
-    world = site.world
-    climate = world.waldur.add_project(world.customer, "Climate")
-    for name in ("alice", "bob"):
-        world.waldur.add_member(climate, world.waldur.user(name))
-    ending = world.allocated("Ending", project=climate)
-    changing = world.allocated("Changing")
-    worked(site, changing)
-    for resource in (ending, changing):
-        working(site, resource)
-    refused = world.order("Refused", {"cpu": -5, GPU: 0})
-    world.waldur.order_update(changing, MORE)
-    world.waldur.order_terminate(ending)
-    world.order("New")
-    world.join("carol")
-    world.leave("bob")
-    return Ends(refused={refused: "-5"})
+
+    def jobs(ending: str, changing: str) -> None:
+        worked(site, changing)
+        for resource in (ending, changing):
+            working(site, resource)
+
+    return stories.everything(site.world, jobs)
 
 
 def worked(site: Site, resource: str) -> None:
@@ -155,4 +144,4 @@ def assert_usable(site: Site) -> None:
     for account in service.state_of(site.cluster).accounts.values():
         if account.limits:
             for user in account.users:
-                site.cluster.submit(cast("str", user), account.name, seconds=0)
+                site.cluster.submit(user, account.name, seconds=0)

@@ -14,6 +14,7 @@ from slurm_tasks.demo.slurm import Fault, Invocation, SlurmSimulator
 from slurm_tasks.demo.stack import wait_until
 from tests.chaos.real.parts import LOCK, Broker, Site, site
 from tests.support.chaos import Chaos
+from tests.support.processes import kill
 from tests.support.service import PATIENCE
 
 pytestmark = pytest.mark.xdist_group("broker")  # one running service for all of them
@@ -119,7 +120,7 @@ def test_orphan_keeps_the_lock(broken: Site, chaos: Chaos) -> None:
         os.kill(orphan, signal.SIGSTOP)
         try:
             mine = last_write(broken.slurm)
-            stack.kill("headnode")
+            kill(stack, "headnode")
             deleted(broken.broker)
             broken.start("headnode")
             refused = "another process on this host writes to the cluster"

@@ -12,22 +12,21 @@ from typing import get_args
 
 import pytest
 
-from slurm_tasks import broker, example
+from slurm_tasks import broker
 from slurm_tasks.demo.waldur.values import Project
-from slurm_tasks.model import components
+from tests.chaos.real.parts import COMPONENTS, LOCK
 from tests.chaos.real.site import differences
+from tests.chaos.stories import MORE
 from tests.support import service
 from tests.support.agreement import Ends
 from tests.support.chaos import Chaos, Run
-from tests.support.clusters import CLUSTER, RealCluster, wait_until
+from tests.support.clusters import RealCluster, wait_until
 from tests.support.service import Service
 from tests.support.watched import Moment, Victim, Watched
+from tests.support.world import LIMITS
 
 PATIENCE = 120
 """Seconds in which both sides have to agree again."""
-LOCK = f"waldur-slurm-tasks-{CLUSTER}:writer"
-LIMITS = {"cpu": 100, "gres/gpu": 5}
-MORE = {"cpu": 250, "gres/gpu": 0}
 SHORT: dict[Moment, tuple[str, int]] = {"before": ("terminate", 2), "after": ("create", 3)}
 """Writes of the short form: one amid an allocation's end, and the one that makes its account."""
 
@@ -43,8 +42,7 @@ class Site:
 
     def differences(self) -> list[str]:
         """Say where the two sides differ."""
-        billed = components.parse(example.read(), example.FILE)
-        return differences(self.run.waldur, self.watched.cluster, billed, Ends())
+        return differences(self.run.waldur, self.watched.cluster, COMPONENTS, Ends())
 
     def converge(self) -> None:
         """Wait until both sides agree."""

@@ -104,11 +104,7 @@ def forger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forger]:
     new = ("name=physics", "cluster=lab", "parent=root", "description=physics", "organization=x")
     slurm.run("sacctmgr", "--parsable2", "--immediate", "add", "account", *new)
     assert "physics" in slurm.accounts()
-    settings = {
-        "SLURM_DEPLOYMENT_TYPE": "native",
-        "SLURM_BIN_DIR": str(slurm.bin_dir),
-        "SLURM_LOCK_DIR": str(slurm.folder),
-    }
+    settings = service.environment_of(slurm, slurm.folder)
     folder, port = tmp_path_factory.mktemp("service"), free_port()
     with service.running(folder, settings, headnodes=0, beats=0) as run:
         run.stack.start_worker("headnode", METRICS_PORT=str(port))

@@ -15,10 +15,11 @@ import pytest
 from slurm_tasks.celery_settings import CLUSTER_RECONCILE
 from slurm_tasks.demo.slurm import Fault
 from slurm_tasks.demo.stack import free_port, wait_until
-from tests.chaos.real.parts import LIMITS, Site, command_lines, site
+from tests.chaos.real.parts import Site, command_lines, site
 from tests.support.chaos import Chaos
 from tests.support.scripted import Scripted, scripted
 from tests.support.service import PATIENCE
+from tests.support.world import LIMITS
 
 PASSWORD = "correct-horse-battery"  # of the broker
 WATCHER = "watcher:staple-of-flower"

@@ -15,6 +15,7 @@ from slurm_tasks.demo.stack import Stack, wait_until
 from tests.chaos.real.parts import Site, site
 from tests.support.chaos import Chaos
 from tests.support.effects import thrown_out
+from tests.support.processes import children, kill, kill_alone
 from tests.support.service import PATIENCE
 
 pytestmark = pytest.mark.xdist_group("workers")  # one running service for all of them
@@ -42,23 +43,23 @@ def _lives(pair: Site) -> Iterator[None]:
 
 def pool(stack: Stack, name: str) -> None:
     """Kill the processes of a worker's pool."""
-    for child in stack.children(name):
+    for child in children(stack.pid(name)):
         os.kill(child, signal.SIGKILL)
 
 
 def parent(stack: Stack, name: str) -> None:
     """Kill a worker, and not its pool."""
-    stack.kill_alone(name)
+    kill_alone(stack, name)
 
 
 def whole(stack: Stack, name: str) -> None:
     """Kill a worker and its pool."""
-    stack.kill(name)
+    kill(stack, name)
 
 
 def group(stack: Stack, name: str) -> None:
     """End all processes of a worker at once, as a service manager may do."""
-    stack.kill(name, signal.SIGTERM)
+    kill(stack, name, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
