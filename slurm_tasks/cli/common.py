@@ -136,9 +136,15 @@ def result_of(identifier: str) -> "AsyncResult":
 
 
 def wait(result: "AsyncResult", what: str, timeout: float) -> Any:  # noqa: ANN401 - tasks' JSON
-    """Wait for a task with progress on stderr, and return what it returned."""
+    """Wait for a task with progress on stderr, and return what it returned.
+
+    Raises:
+        SlurmTasksError: it failed, or nobody knows what became of it.
+    """
     from redis.exceptions import RedisError
     from rich.console import Console
+
+    from slurm_tasks.errors import SlurmTasksError
 
     began = time.monotonic()
     try:
@@ -146,16 +152,20 @@ def wait(result: "AsyncResult", what: str, timeout: float) -> Any:  # noqa: ANN4
             while not result.ready():
                 waited = time.monotonic() - began
                 if waited > timeout:
-                    fail(f"{what}: no result within {timeout:g} s; the workers may go on with it")
+                    raise SlurmTasksError(
+                        f"{what}: no result within {timeout:g} s; the workers may go on with it"
+                    )
                 if waited > UNCLAIMED and result.state == "PENDING":
                     status.update(f"{what} (no worker has taken it yet; see `slurm-tasks check`)")
                 time.sleep(POLL)
     except (RedisError, RuntimeError) as error:  # Celery's word for a lost backend is the latter
-        fail(f"{what}: the broker went away while waiting ({error}); the workers may go on with it")
+        raise SlurmTasksError(
+            f"{what}: the broker went away while waiting ({error}); the workers may go on with it"
+        ) from error
     if result.failed():
-        fail(f"{what}: {type(result.result).__name__}: {result.result}")
+        raise SlurmTasksError(f"{what}: {type(result.result).__name__}: {result.result}")
     if result.state == "REVOKED":
-        fail(f"{what}: no worker took it in time; see `slurm-tasks check`")
+        raise SlurmTasksError(f"{what}: no worker took it in time; see `slurm-tasks check`")
     return result.result
 
 

@@ -49,19 +49,16 @@ def sync(local: bool, timeout: int, as_json: bool) -> None:
     """Carry out all orders that wait, and print what became of each."""
     from slurm_tasks import celery_settings as names
 
-    if local:
-        from slurm_tasks.sync import orders as flow
-
-        control = common.local_control()
-        results = [_locally(order.uuid) for order in flow.waiting(control)]
-        flow.mend(control)
-    else:
+    if not local:
         started = common.run(names.ORDERS_SYNC, "looking for orders", timeout)
-        results = [
-            common.wait(common.result_of(row["task"]), f"{row['type']} {row['name']}", timeout)
-            for row in started
-        ]
-    _show(results, as_json)
+        common.end(_show([_awaited(row, timeout) for row in started], as_json))
+        return
+    from slurm_tasks.sync import orders as flow
+
+    control = common.local_control()
+    code = _show([_locally(order.uuid) for order in flow.waiting(control)], as_json)
+    flow.mend(control)  # after what became of the orders was told: it may fail
+    common.end(code)
 
 
 @orders.command()
@@ -80,7 +77,19 @@ def process(uuid: str, local: bool, timeout: int, as_json: bool) -> None:
         result = _locally(uuid)
     else:
         result = common.run(names.ORDERS_PROCESS, f"order {uuid}", timeout, uuid)
-    _show([result], as_json)
+    common.end(_show([result], as_json))
+
+
+def _awaited(started: dict[str, str], timeout: float) -> dict[str, str]:
+    """Wait for one order; what went wrong with it doesn't hide what became of others."""
+    from slurm_tasks.errors import SlurmTasksError
+
+    what = f"{started['type']} {started['name']}"
+    try:
+        result: dict[str, str] = common.wait(common.result_of(started["task"]), what, timeout)
+    except SlurmTasksError as error:
+        return {"order": started["order"], "result": f"failed: {error}"}
+    return result
 
 
 def _locally(uuid: str) -> dict[str, str]:
@@ -107,8 +116,8 @@ def _carried_out(uuid: str) -> str:
     return flow.complete(control, outcome)
 
 
-def _show(results: list[dict[str, Any]], as_json: bool) -> None:
-    """Print what became of orders; exits with 1 unless all are done."""
+def _show(results: list[dict[str, Any]], as_json: bool) -> int:
+    """Print what became of orders; returns the exit code, 1 unless all are done."""
     if as_json:
         common.print_json(results)
     elif not results:
@@ -116,4 +125,4 @@ def _show(results: list[dict[str, Any]], as_json: bool) -> None:
     else:
         common.print_table(["order", "result"], [(row["order"], row["result"]) for row in results])
     open_ended = [row for row in results if not row["result"].startswith(("done", "the order is"))]
-    common.end(common.FAILED if open_ended else 0)
+    return common.FAILED if open_ended else 0

@@ -119,6 +119,37 @@ def test_an_order_that_waits_stops_no_other(run: Service) -> None:
     assert run.waldur.order(waits)["state"] == "done"
 
 
+def test_a_failed_task_hides_no_other(run: Service) -> None:
+    """Through the queue, too: what became of the other orders is shown, and the command fails."""
+    project = run.project("grace")
+    fails, goes = (
+        run.waldur.order_create(project, name, {"cpu": 1, "gres/gpu": 0})
+        for name in ("Fails", "Fine")
+    )
+    run.waldur.faults.add(kind="status", status=403, path=fails, times=None)
+    done = shell(run.environment, "orders", "sync", "--json")
+    run.waldur.faults.clear()
+    results = {row["order"]: row["result"] for row in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert results[goes].startswith("done: ")
+    assert results[fails].startswith("failed: Create Fails: ")
+    assert "403" in results[fails]
+    assert shell(run.environment, "orders", "sync").returncode == 0
+    assert run.waldur.order(fails)["state"] == "done"
+
+
+def test_what_was_done_is_shown_though_waldur_goes_away_then(run: Service) -> None:
+    """The look for resources that a refusal left erred comes last, and hides nothing."""
+    order = run.waldur.order_create(run.project("heidi"), "Seen", {"cpu": 1, "gres/gpu": 0})
+    run.waldur.faults.add(kind="status", status=500, path="resources/.*state=Erred", times=None)
+    done = shell(run.environment, "orders", "sync", "--local", "--json")
+    run.waldur.faults.clear()
+    (row,) = json.loads(done.stdout)
+    assert (row["order"], row["result"].split(":")[0]) == (order, "done")
+    assert done.returncode == 1
+    assert "500" in done.stderr
+
+
 def test_a_refused_order_exits_with_1(run: Service) -> None:
     """An order that can't be carried out is a failure of the command, with its reason."""
     order = run.waldur.order_create(run.project("dave"), "Bad", {"cpu": -1, "gres/gpu": 0})
