@@ -229,8 +229,11 @@ await_slurmctld() {
   wait_for 60 slurmctld_is_registered
 }
 controller_answers() { client scontrol ping | grep -q 'is UP'; }
-slurmctld_is_registered() {  # slurmdbd can tell it about new associations; it knows the GPUs
-  client sacctmgr -nP show cluster "$CLUSTER" format=controlport | grep -qvx 0 &&
+# slurmdbd can tell slurmctld about new associations, and it knows the GPUs. The port is kept over a
+# restart of slurmdbd; but since 24.11 it forgets whom to tell, until slurmctld registers again.
+slurmctld_is_registered() {
+  client sacctmgr show stats | grep DBD_REGISTER_CTLD >/dev/null &&
+    client sacctmgr -nP show cluster "$CLUSTER" format=controlport | grep -qvx 0 &&
     client sacctmgr -nP show tres format=type,name | grep -qx 'gres|gpu'
 }
 
