@@ -36,6 +36,23 @@ class Account:
 
 
 @dataclass(frozen=True)
+class Association:
+    """What SLURM's two daemons have to agree on of an association.
+
+    Attributes:
+        limits: GrpTRESMins by TRES; of accounts only, users of ours have none.
+        blocked: whether it accepts no jobs (GrpSubmitJobs=0).
+    """
+
+    limits: Mapping[str, int] = field(default_factory=dict)
+    blocked: bool = False
+
+
+Associations = Mapping[tuple[str, str], Association]
+"""Associations by account and user; the user is empty in an account's own."""
+
+
+@dataclass(frozen=True)
 class Cluster:
     """What one read of a cluster found.
 
@@ -80,6 +97,15 @@ class Cluster:
     def users(self) -> frozenset[str]:
         """Return every user who has an association."""
         return frozenset().union(*(account.users for account in self.accounts.values()))
+
+    def associations(self) -> "Associations":
+        """Return what slurmdbd has, to be compared with what slurmctld acts by."""
+        found: dict[tuple[str, str], Association] = {}
+        for account in self.accounts.values():
+            found[account.name, ""] = Association(account.limits, account.blocked)
+            for user in account.users:
+                found[account.name, user] = Association({}, user in account.held)
+        return found
 
     def with_account(self, account: Account) -> "Cluster":
         """Return this state with one account added or replaced."""

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from slurm_tasks.errors import CommandError, ConfigurationError, PermanentError
 from slurm_tasks.model import changes as model
-from slurm_tasks.model.cluster import Cluster
+from slurm_tasks.model.cluster import Associations, Cluster
 from slurm_tasks.model.usage import JobRow, Period, PeriodUsage, Run, UserUsage, tally
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import Command, Write
@@ -72,6 +72,10 @@ class SlurmCluster:
     def read(self) -> Cluster:
         """Read all accounts with their users and limits: one command, whatever their number."""
         return self.runner.read(commands.ShowAccounts(self.name))
+
+    def in_force(self) -> Associations:
+        """Read the associations that slurmctld acts by."""
+        return self.runner.read(commands.ShowAssociations(self.name))
 
     def defaults(self) -> dict[str, str]:
         """Read every user's default account."""

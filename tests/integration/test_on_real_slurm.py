@@ -1,7 +1,11 @@
 """The head node's side on real clusters: what it costs, nasty names, resuming, measuring."""
 
+import os
+import signal
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -10,7 +14,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from slurm_tasks.model.findings import Finding, Verdict
 from slurm_tasks.model.messages import (
+    CheckRequest,
     CollectRequest,
     Desired,
     Intent,
@@ -26,9 +32,10 @@ from slurm_tasks.slurm import lock
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.commands import Command, Write
 from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
+from slurm_tasks.sync.check_slurm import ASSOCIATIONS, findings
 from slurm_tasks.sync.cluster import HeadNode, reconcile
 from slurm_tasks.sync.collect import collect
-from tests.support.clusters import InjectedJob, RealCluster
+from tests.support.clusters import InjectedJob, RealCluster, wait_until
 
 T = TypeVar("T")
 LIMITS = {"cpu": 6000, "mem": 61_440_000, "gres/gpu": 60}
@@ -313,3 +320,43 @@ def test_the_runner_says_when_slurm_is_away(lab: Lab) -> None:
     finally:
         lab.real.start("slurmdbd")
     assert lab.go(desired())[0].status is Status.APPLIED
+
+
+@contextmanager
+def unregistered(cluster: RealCluster) -> Iterator[None]:
+    """Have slurmdbd anew, and slurmctld not yet registered with it, for the length of a block."""
+    cluster.stop("slurmdbd")
+    controller = cluster.pid("slurmctld")
+    os.kill(controller, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(cluster.start, "slurmdbd")  # it waits for slurmctld as well
+        try:
+            listing = ("show", "cluster")
+            wait_until(
+                lambda: cluster.run("sacctmgr", *listing, check=False).returncode == 0,
+                30,
+                lambda: "slurmdbd to answer",
+            )
+            yield
+        finally:
+            os.kill(controller, signal.SIGCONT)
+        started.result()
+
+
+@pytest.mark.parametrize("slurm", ["24.11", "26.05"], indirect=True)
+def test_check_tells_what_slurmctld_was_never_told(lab: Lab) -> None:
+    """An account of slurmdbd's of which slurmctld learns nothing by itself; and the way out."""
+
+    def associations() -> Finding:
+        (found,) = (f for f in findings(lab.node, CheckRequest()) if f.what == ASSOCIATIONS)
+        return found
+
+    assert associations().verdict is Verdict.OK
+    with unregistered(lab.real):
+        (done,) = lab.go(desired())
+    assert done.status is Status.APPLIED
+    assert associations().verdict is Verdict.FAILED
+    assert f"{done.account}/alice" in associations().message
+    lab.real.run("scontrol", "reconfigure")
+    wait_until(lambda: associations().verdict is Verdict.OK, 30, lambda: associations().message)
+    lab.real.submit("alice", done.account, seconds=0)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from slurm_tasks.errors import CommandError, JobsActiveError
 from slurm_tasks.model import changes, tres
-from slurm_tasks.model.cluster import Cluster
+from slurm_tasks.model.cluster import Associations, Cluster
 from slurm_tasks.model.purge import Purge
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import Command, Write
@@ -40,6 +40,7 @@ class FakeSlurm:
         qos: the QoS that slurmdbd has.
         purge: when it throws job records away.
         config: what slurm.conf says.
+        in_force: the associations that slurmctld knows; None: all that are there.
     """
 
     state: Cluster
@@ -57,6 +58,7 @@ class FakeSlurm:
     qos: frozenset[str] = frozenset({"normal"})
     purge: Purge | None = None
     config: dict[str, str] = field(default_factory=dict)
+    in_force: Associations | None = None
 
     def read(self, command: Command[T]) -> T:
         """Answer a command that reads."""
@@ -66,25 +68,26 @@ class FakeSlurm:
             case commands.ShowAccounts():
                 self.reads += 1
                 answer = self.state
-            case commands.ShowDefaults():
-                answer = dict(self.defaults)
-            case commands.ShowTres():
-                answer = self.known
-            case commands.ShowQos():
-                answer = self.qos
-            case commands.ShowPurge():
-                answer = self.purge
             case commands.ResolveUsers():
                 answer = {user: home for user, home in self.unix.items() if user in command.users}
             case commands.FindPath():
                 answer = command.path in self.homes
-            case commands.ShowConfig():
-                answer = {"ClusterName": self.state.name, **self.config}
             case commands.AccountUsage():
                 answer = {name: self.usage.get(name, {}) for name in command.accounts}, []
             case _:
-                raise AssertionError(f"nobody reads {command}")
+                answer = self._listings()[type(command)]
         return cast("T", answer)
+
+    def _listings(self) -> dict[type, object]:
+        in_force = self.state.associations() if self.in_force is None else self.in_force
+        return {
+            commands.ShowAssociations: in_force,
+            commands.ShowDefaults: dict(self.defaults),
+            commands.ShowTres: self.known,
+            commands.ShowQos: self.qos,
+            commands.ShowPurge: self.purge,
+            commands.ShowConfig: {"ClusterName": self.state.name, **self.config},
+        }
 
     def write(self, command: Write, inherit: tuple[int, ...] = ()) -> str:
         """Carry out a command that writes."""

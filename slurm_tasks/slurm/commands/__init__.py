@@ -8,6 +8,7 @@ line and check it, so that an empty listing and a failed one are never the same.
 from slurm_tasks.slurm.commands.base import Command, Write
 from slurm_tasks.slurm.commands.reads import (
     ShowAccounts,
+    ShowAssociations,
     ShowConfig,
     ShowDefaults,
     ShowPurge,
@@ -44,6 +45,7 @@ __all__ = [
     "SetDefault",
     "SetUsersBlocked",
     "ShowAccounts",
+    "ShowAssociations",
     "ShowConfig",
     "ShowDefaults",
     "ShowPurge",

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, cast
 
 from slurm_tasks.errors import ParseError
 from slurm_tasks.model import tres
-from slurm_tasks.model.cluster import Account, Cluster
+from slurm_tasks.model.cluster import Account, Association, Associations, Cluster
 from slurm_tasks.model.purge import Purge
 from slurm_tasks.slurm.commands.base import SACCTMGR, Command, rows
 
@@ -174,6 +174,39 @@ class ShowPurge(Command[Purge | None]):
             raise ParseError(f"PurgeJobAfter = {found[0]!r} in slurmdbd's configuration")
         unit = cast("Literal['hours', 'days', 'months']", f"{value[2]}s")
         return Purge(int(value[1]), unit)
+
+
+@dataclass(frozen=True)
+class ShowAssociations(Command[Associations]):
+    """The associations that slurmctld acts by; they should be slurmdbd's."""
+
+    tool: ClassVar[str] = "scontrol"
+    _ROW: ClassVar[re.Pattern[str]] = re.compile(
+        r"ClusterName=\S+ Account=(\S+) UserName=(\S*?)(?:\(\d+\))? Partition=.*"
+        r" GrpSubmitJobs=(\w+)\(.* GrpTRESMins=(\S*)"
+    )
+    _LIMIT: ClassVar[re.Pattern[str]] = re.compile(r"([^,=]+)=(\d+)\(")
+
+    def argv(self) -> list[str]:
+        """Ask slurmctld, one line for each."""
+        return ["--oneliner", "show", "assoc_mgr", "flags=assoc"]
+
+    def parse(self, lines: Iterable[str]) -> Associations:
+        """Return them, with accounts' limits as slurmdbd lists them.
+
+        Raises:
+            ParseError: root's isn't among them.
+        """
+        found: dict[tuple[str, str], Association] = {}
+        for row in filter(None, map(self._ROW.match, lines)):
+            account, user, submit, minutes = row.groups()
+            limits = self._LIMIT.findall("" if user else minutes)
+            found[account, user] = Association(
+                {name: tres.listed(name, int(value)) for name, value in limits}, submit == "0"
+            )
+        if ("root", "") not in found:
+            raise ParseError("`scontrol show assoc_mgr` lists no root account")
+        return found
 
 
 @dataclass(frozen=True)

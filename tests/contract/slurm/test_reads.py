@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import pytest
 
+from slurm_tasks.model.cluster import Association, Associations
+from slurm_tasks.slurm.commands import Command, ShowAccounts, ShowAssociations
 from tests.contract.slurm.lab import ACCOUNTS, COLUMNS, USAGE, Lab
 
+T = TypeVar("T")
 WINDOW = ("--starttime=2026-01-01T00:00:00", "--endtime=2026-02-01T00:00:00")
 
 
@@ -68,6 +73,35 @@ def test_another_clusters_listing_has_accounts_without_a_cluster(cluster: Lab) -
 
     assert done.code == 0
     assert set(done.out.splitlines()[1:]) == {"|root|", "|waldur|"}
+
+
+def test_slurmctld_lists_the_associations_that_it_acts_by(cluster: Lab) -> None:
+    """What is added, limited, blocked and removed, at once, as slurmdbd lists it."""
+
+    def parsed(command: Command[T]) -> T:
+        done = cluster.run(command.program, *command.argv())
+        assert done.code == 0, done.text
+        return command.parse(done.out.splitlines())
+
+    def in_force() -> Associations:
+        found = parsed(ShowAssociations("lab"))
+        assert found == parsed(ShowAccounts("lab")).associations()
+        return found
+
+    nothing = {("root", ""), ("root", "root"), ("waldur", "")}
+    assert set(in_force()) == nothing
+    cluster.add_account("p1", "waldur", "GrpTRESMins=cpu=3,mem=2621952,gres/gpu=0")
+    cluster.add_users("alice,ghost", "p1")
+    limits = {"cpu": 3, "mem": 2621440, "gres/gpu": 0}
+    assert in_force()["p1", ""] == Association(limits)
+    assert in_force()["p1", "ghost"] == Association()
+    cluster.modify("p1", "GrpSubmitJobs=0", "GrpTRESMins=cpu=1000000000000,mem=-1")
+    cluster.modify_users("alice", "p1", "GrpSubmitJobs=0")
+    limits = {"cpu": 10**12, "gres/gpu": 0}
+    assert in_force()["p1", ""] == Association(limits, blocked=True)
+    assert in_force()["p1", "alice"] == Association(blocked=True)
+    cluster.sacctmgr("remove", "user", "where", "name=alice", "account=p1", "cluster=lab")
+    assert set(in_force()) == nothing | {("p1", ""), ("p1", "ghost")}
 
 
 def test_the_tres_that_limits_can_name_are_listed(cluster: Lab) -> None:

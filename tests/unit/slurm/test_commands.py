@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from slurm_tasks.errors import ParseError
 from slurm_tasks.model import changes, names
 from slurm_tasks.model.changes import Change
-from slurm_tasks.model.cluster import Account
+from slurm_tasks.model.cluster import Account, Association
 from slurm_tasks.model.purge import Purge
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import (
@@ -20,6 +20,7 @@ from slurm_tasks.slurm.commands import (
     Command,
     RanBy,
     ShowAccounts,
+    ShowAssociations,
     ShowConfig,
     ShowDefaults,
     ShowPurge,
@@ -546,8 +547,46 @@ def test_a_configuration_without_a_cluster_is_an_error() -> None:
         ShowConfig().parse(["slurm_load_ctl_conf error\n"])
 
 
+ASSOCIATION = (
+    "ClusterName=lab Account={} UserName={} Partition= Priority=0 ID=226"
+    " SharesRaw/Norm/Level/Factor=1/0.33/3/0.00 ParentAccount=root(1) DefAssoc=No GrpJobs=N(0)"
+    " GrpJobsAccrue=N(0) GrpSubmitJobs={}(0) GrpWall=N(0.00) GrpTRES=cpu=N(0),mem=N(0)"
+    " GrpTRESMins={} GrpTRESRunMins=cpu=N(0),mem=N(0) MaxJobs= MaxSubmitJobs=\n"
+)
+UNLIMITED = "cpu=N(0),mem=N(0),gres/gpu=N(0)"
+
+
+def test_what_slurmctld_acts_by_is_read() -> None:
+    """Users have their Unix number behind them; an account's own row has none."""
+    command = ShowAssociations("lab")
+    shown = [
+        ("root", "", "N", UNLIMITED),
+        ("root", "root(0)", "N", UNLIMITED),
+        ("bill", "", "0", "cpu=100(7),mem=2621952(0),gres/gpu=0(0)"),
+        ("bill", "alice(2001)", "0", "cpu=3(0)"),
+    ]
+    titles = ["Current Association Manager state\n", "Association Records\n"]
+    found = command.parse([*titles, *(ASSOCIATION.format(*row) for row in shown)])
+
+    assert command.program == "scontrol"
+    assert command.argv() == ["--oneliner", "show", "assoc_mgr", "flags=assoc"]
+    assert found == {
+        ("root", ""): Association(),
+        ("root", "root"): Association(),
+        ("bill", ""): Association({"cpu": 100, "mem": 2621440, "gres/gpu": 0}, blocked=True),
+        ("bill", "alice"): Association(blocked=True),
+    }
+
+
+def test_slurmctld_without_a_root_account_is_an_error() -> None:
+    """An answer that holds nothing is not the answer that there is nothing."""
+    with pytest.raises(ParseError, match="lists no root account"):
+        ShowAssociations("lab").parse([ASSOCIATION.format("bill", "", "N", UNLIMITED)])
+
+
 READS: list[Command[object]] = [
     ShowAccounts("lab"),
+    ShowAssociations("lab"),
     ShowDefaults("lab"),
     ShowTres("lab"),
     ShowConfig(),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from slurm_tasks.model.cluster import Account
+from slurm_tasks.model.cluster import Account, Association
 from slurm_tasks.model.findings import Finding, Verdict
 from slurm_tasks.model.messages import CheckRequest
 from slurm_tasks.model.plan import QosRules, Rules
@@ -14,6 +14,7 @@ from slurm_tasks.model.purge import Purge
 from slurm_tasks.sync.check_slurm import (
     ACCOUNT,
     ACCOUNTS,
+    ASSOCIATIONS,
     HOMES,
     LIMITS,
     QOS,
@@ -106,6 +107,37 @@ def test_missing_accounts_are_named() -> None:
 def test_accounts_that_are_all_there_are_fine() -> None:
     """None is fine, too."""
     assert check(sound(), CheckRequest(accounts=(STANDING,)), ACCOUNTS)[0].verdict is Verdict.OK
+
+
+ALICE = (STANDING, "alice")
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({ALICE: None}, f"slurmctld doesn't know 1 ({STANDING}/alice). Run `scontrol reconf"),
+        ({(STANDING, ""): None, ALICE: None}, f"doesn't know 2 ({STANDING}, {STANDING}/alice)"),
+        ({(STANDING, "bob"): Association()}, f"slurmdbd doesn't, 1 ({STANDING}/bob)"),
+        ({(STANDING, ""): Association({"cpu": 9})}, f"other limits for 1 ({STANDING})"),
+        ({ALICE: Association(blocked=True)}, f"other limits for 1 ({STANDING}/alice)"),
+    ],
+)
+def test_what_never_reached_slurmctld_is_told(
+    known: dict[tuple[str, str], Association | None], said: str
+) -> None:
+    """Added, removed or changed in vain; with the command that mends it."""
+    state = standing_cluster("alice", limits={"cpu": 5})
+    there = {**state.associations(), **known}
+    slurm = replace(
+        sound(), state=state, in_force={pair: held for pair, held in there.items() if held}
+    )
+
+    (found,) = check(slurm, what=ASSOCIATIONS)
+
+    assert found.verdict is Verdict.FAILED
+    assert said in found.message
+    slurm.in_force = state.associations()
+    assert check(slurm, what=ASSOCIATIONS)[0].verdict is Verdict.OK
 
 
 def _default(account: Account) -> FakeSlurm:

@@ -1,7 +1,8 @@
-"""`scontrol ping` and `scontrol show config`."""
+"""`scontrol ping`, `scontrol show config` and `scontrol show assoc_mgr`."""
 
 from __future__ import annotations
 
+import json
 import time
 
 from .replies import Reply, UnsupportedError
@@ -20,13 +21,14 @@ def scontrol(cluster: Cluster, argv: list[str]) -> Reply:
     up = "Slurmctld(primary) at head is UP"
     if argv == ["ping"]:
         return Reply([up])
+    if argv == ["--oneliner", "show", "assoc_mgr", "flags=assoc"]:
+        return Reply(_associations(cluster))
     if argv != ["show", "config"]:
         raise UnsupportedError(f"scontrol {' '.join(argv)}")
-    listed = (f"{kind}/{name}" if name else kind for kind, name in _tres(cluster))
     settings = {
         "AccountingStorageEnforce": "associations,limits,qos",
         "AccountingStorageHost": "localhost",
-        "AccountingStorageTRES": ",".join(listed),
+        "AccountingStorageTRES": ",".join(_tres(cluster)),
         "AccountingStorageType": "accounting_storage/slurmdbd",
         "ClusterName": cluster.name,
         "GresTypes": "gpu",
@@ -58,5 +60,23 @@ def configuration(cluster: Cluster) -> Reply:
     )
 
 
-def _tres(cluster: Cluster) -> list[tuple[str, str]]:
-    return cluster.db.execute("SELECT type, name FROM tres ORDER BY rowid").fetchall()
+def _associations(cluster: Cluster) -> list[str]:
+    """List associations as slurmctld does, users with a Unix number (made up here)."""
+    known = _tres(cluster)
+    lines = ["Current Association Manager state", "Association Records"]
+    query = "SELECT account, user, submit_jobs, limits FROM assoc ORDER BY rowid"
+    for account, user, submit, limits in cluster.db.execute(query):
+        who = f"{user}({0 if user == 'root' else 1000})" if user else ""
+        minutes = json.loads(limits)
+        shown = ",".join(f"{name}={minutes.get(name, 'N')}(0)" for name in known)
+        lines.append(
+            f"ClusterName={cluster.name} Account={account} UserName={who} Partition= "
+            f"GrpJobs=N(0) GrpSubmitJobs={'N' if submit is None else submit}(0) "
+            f"GrpTRESMins={shown} GrpTRESRunMins="
+        )
+    return lines
+
+
+def _tres(cluster: Cluster) -> list[str]:
+    rows = cluster.db.execute("SELECT type, name FROM tres ORDER BY rowid")
+    return [f"{kind}/{name}" if name else kind for kind, name in rows]
