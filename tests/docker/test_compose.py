@@ -179,7 +179,7 @@ def stack(head: Head, image: str, tmp_path_factory: pytest.TempPathFactory) -> I
             "DOCKER_SOCKET": str(head.engine.socket),
             "FLOWER_PUBLISHED": f"127.0.0.1:{port}",
             "IMAGE": image,
-            "MEMBERS_SYNC_INTERVAL": "2",
+            "MEMBERS_SYNC_INTERVAL": "3",
             "ORDERS_SYNC_INTERVAL": "2",
             "RELAY": str(folder),
             "SLURM_CONF": "/lab/etc/slurm.conf",

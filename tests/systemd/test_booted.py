@@ -90,7 +90,7 @@ def site(slurm_2205: RealCluster, tmp_path_factory: pytest.TempPathFactory) -> I
         service = {
             "CELERY_BROKER_URL": broker,
             "ORDERS_SYNC_INTERVAL": "2",
-            "MEMBERS_SYNC_INTERVAL": "2",
+            "MEMBERS_SYNC_INTERVAL": "3",
             "USAGE_REPORT_INTERVAL": "2",
         }
         token = {
