@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 from slurm_tasks.errors import ConfigurationError, SlurmTasksError
-from slurm_tasks.model.cluster import Associations, Cluster
+from slurm_tasks.model.cluster import Cluster
 from slurm_tasks.model.findings import Finding, failed, ok, warning
 from slurm_tasks.model.messages import CheckRequest
 from slurm_tasks.sync.cluster import HeadNode
@@ -43,11 +44,8 @@ def findings(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:
         yield failed(ACCOUNT, str(error))
     yield from _free_jobs(node, state, request)
     yield _missing(state, request)
-    try:
-        yield _in_force(state.associations(), node.cluster.in_force())
-    except SlurmTasksError as error:
-        yield failed(ASSOCIATIONS, str(error))
     for what, look in (
+        (ASSOCIATIONS, partial(_in_force, state)),
         (TRES, _tres),
         (LIMITS, _limits),
         (QOS, _qos),
@@ -74,12 +72,13 @@ def _missing(state: Cluster, request: CheckRequest) -> Finding:
     )
 
 
-def _in_force(stored: Associations, known: Associations) -> Finding:
+def _in_force(state: Cluster, node: HeadNode, request: CheckRequest) -> Iterator[Finding]:  # noqa: ARG001 - one of many looks
     """Compare slurmdbd's associations with those that slurmctld acts by.
 
     What slurmdbd is told after a restart, before slurmctld has registered with it again, never
     reaches slurmctld (measured on 24.11 and 26.05; 22.05 tells it all the same).
     """
+    stored, known = state.associations(), node.cluster.in_force()
     differing = {
         "doesn't know": stored.keys() - known.keys(),
         "still has, though slurmdbd doesn't,": known.keys() - stored.keys(),
@@ -89,8 +88,9 @@ def _in_force(stored: Associations, known: Associations) -> Finding:
     }
     said = [f"{verb} {_named(pairs)}" for verb, pairs in differing.items() if pairs]
     if said:
-        return failed(ASSOCIATIONS, f"slurmctld {'; '.join(said)}. Run `scontrol reconfigure`")
-    return ok(ASSOCIATIONS, f"slurmctld knows all {len(stored)} of slurmdbd")
+        yield failed(ASSOCIATIONS, f"slurmctld {'; '.join(said)}. Run `scontrol reconfigure`")
+    else:
+        yield ok(ASSOCIATIONS, f"slurmctld knows all {len(stored)} of slurmdbd")
 
 
 def _named(pairs: Collection[tuple[str, str]]) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from .replies import Reply, UnsupportedError
-from .state import Cluster
+from .state import Cluster, load
 
 VERSIONS = {"22.05": "22.05.8", "24.11": "24.11.5"}
 
@@ -67,7 +66,7 @@ def _associations(cluster: Cluster) -> list[str]:
     query = "SELECT account, user, submit_jobs, limits FROM assoc ORDER BY rowid"
     for account, user, submit, limits in cluster.db.execute(query):
         who = f"{user}({0 if user == 'root' else 1000})" if user else ""
-        minutes = json.loads(limits)
+        minutes = load(limits)
         shown = ",".join(f"{name}={minutes.get(name, 'N')}(0)" for name in known)
         lines.append(
             f"ClusterName={cluster.name} Account={account} UserName={who} Partition= "
