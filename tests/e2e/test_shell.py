@@ -100,6 +100,16 @@ def test_the_same_without_the_queue(run: Service) -> None:
     assert shell(run.environment, "usage", "report", "--local", "--dry-run").returncode == 0
 
 
+def _synced(
+    run: Service, status: int, path: str, *options: str
+) -> tuple[subprocess.CompletedProcess[str], dict[str, str]]:
+    """Run `orders sync` while Waldur answers some requests so; return it and orders' results."""
+    run.waldur.faults.add(kind="status", status=status, path=path, times=None)
+    done = shell(run.environment, "orders", "sync", *options, "--json")
+    run.waldur.faults.clear()
+    return done, {row["order"]: row["result"] for row in json.loads(done.stdout)}
+
+
 def test_an_order_that_waits_stops_no_other(run: Service) -> None:
     """What can't be done yet is said of the one, and the command fails; the others are done."""
     project = run.project("frank")
@@ -107,10 +117,7 @@ def test_an_order_that_waits_stops_no_other(run: Service) -> None:
         run.waldur.order_create(project, name, {"cpu": 1, "gres/gpu": 0})
         for name in ("Waits", "Goes")
     )
-    run.waldur.faults.add(kind="status", status=503, path=waits, times=None)
-    done = shell(run.environment, "orders", "sync", "--local", "--json")
-    run.waldur.faults.clear()
-    results = {row["order"]: row["result"] for row in json.loads(done.stdout)}
+    done, results = _synced(run, 503, waits, "--local")
     assert done.returncode == 1
     assert results[goes].startswith("done: ")
     assert results[waits].startswith("waits: ")
@@ -126,10 +133,7 @@ def test_a_failed_task_hides_no_other(run: Service) -> None:
         run.waldur.order_create(project, name, {"cpu": 1, "gres/gpu": 0})
         for name in ("Fails", "Fine")
     )
-    run.waldur.faults.add(kind="status", status=403, path=fails, times=None)
-    done = shell(run.environment, "orders", "sync", "--json")
-    run.waldur.faults.clear()
-    results = {row["order"]: row["result"] for row in json.loads(done.stdout)}
+    done, results = _synced(run, 403, fails)
     assert done.returncode == 1
     assert results[goes].startswith("done: ")
     assert results[fails].startswith("failed: Create Fails: ")
@@ -141,11 +145,8 @@ def test_a_failed_task_hides_no_other(run: Service) -> None:
 def test_what_was_done_is_shown_though_waldur_goes_away_then(run: Service) -> None:
     """The look for resources that a refusal left erred comes last, and hides nothing."""
     order = run.waldur.order_create(run.project("heidi"), "Seen", {"cpu": 1, "gres/gpu": 0})
-    run.waldur.faults.add(kind="status", status=500, path="resources/.*state=Erred", times=None)
-    done = shell(run.environment, "orders", "sync", "--local", "--json")
-    run.waldur.faults.clear()
-    (row,) = json.loads(done.stdout)
-    assert (row["order"], row["result"].split(":")[0]) == (order, "done")
+    done, results = _synced(run, 500, "resources/.*state=Erred", "--local")
+    assert {uuid: result.split(":")[0] for uuid, result in results.items()} == {order: "done"}
     assert done.returncode == 1
     assert "500" in done.stderr
 
