@@ -16,8 +16,10 @@ from slurm_tasks.tasks.shown import shown
 RETRIES = 7
 BACKOFF, BACKOFF_MAX = 2, 60
 """Seconds until a retry: 2, 4, 8, … 60: about two minutes. Longer outages are the schedule's."""
-PAUSES = (5, 10, 20, 40)
-"""Seconds until an order that has to wait is taken up anew; then the schedule comes by."""
+PAUSES = (1 / 24, 1 / 12, 1 / 6, 1 / 3)
+"""Until an order that has to wait is taken up anew, as parts of the schedule's interval."""
+PAUSES_INTERVAL = 120.0
+"""Seconds: of a longer interval the pauses are the same 5, 10, 20 and 40 s as of this one."""
 LIFETIME_MIN = 60.0
 """Seconds that a message lives at least, however short the interval."""
 
@@ -68,12 +70,12 @@ def pause(attempt: int, interval: float) -> float | None:
 
     Args:
         attempt: how often it was taken up anew already.
-        interval: of the schedule; all pauses together are shorter.
+        interval: of the schedule in seconds; all pauses together are shorter.
     """
-    pauses = PAUSES[: attempt + 1]
-    if attempt >= len(PAUSES) or sum(pauses) >= interval:
+    if attempt >= len(PAUSES):
         return None
-    return pauses[-1] * random.uniform(0.8, 1)  # noqa: S311 - so that orders don't meet again
+    longest = PAUSES[attempt] * min(interval, PAUSES_INTERVAL)
+    return longest * random.uniform(0.8, 1)  # noqa: S311 - so that orders don't meet again
 
 
 def succeeded(cycle: str) -> None:
