@@ -90,6 +90,11 @@ guard_stops = _counter(
 accounts_missing = _gauge(
     "accounts_missing", "Accounts that Waldur names and the cluster lacks.", "cluster"
 )
+associations_differing = _gauge(
+    "associations_differing",
+    "Associations of allocations that slurmctld does not act by as slurmdbd has them.",
+    "cluster",
+)
 users_waiting = _gauge(
     "users_waiting",
     "Users of allocations who can't be served yet: no Unix user, home directory failed.",

@@ -1,6 +1,6 @@
 """The head node's part of `slurm-tasks check`: reads only."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 
@@ -8,6 +8,7 @@ from slurm_tasks.errors import ConfigurationError, SlurmTasksError
 from slurm_tasks.model.cluster import Cluster
 from slurm_tasks.model.findings import Finding, failed, ok, warning
 from slurm_tasks.model.messages import CheckRequest
+from slurm_tasks.sync import in_force
 from slurm_tasks.sync.cluster import HeadNode
 
 SLURM, ACCOUNT, TRES, LIMITS = "SLURM", "default account", "TRES", "limits"
@@ -73,29 +74,11 @@ def _missing(state: Cluster, request: CheckRequest) -> Finding:
 
 
 def _in_force(state: Cluster, node: HeadNode, request: CheckRequest) -> Iterator[Finding]:  # noqa: ARG001 - one of many looks
-    """Compare slurmdbd's associations with those that slurmctld acts by.
-
-    What slurmdbd is told after a restart, before slurmctld has registered with it again, never
-    reaches slurmctld (measured on 24.11 and 26.05; 22.05 tells it all the same).
-    """
-    stored, known = state.associations(), node.cluster.in_force()
-    differing = {
-        "doesn't know": stored.keys() - known.keys(),
-        "still has, though slurmdbd doesn't,": known.keys() - stored.keys(),
-        "has other limits for": {
-            pair for pair in stored.keys() & known.keys() if stored[pair] != known[pair]
-        },
-    }
-    said = [f"{verb} {_named(pairs)}" for verb, pairs in differing.items() if pairs]
-    if said:
-        yield failed(ASSOCIATIONS, f"slurmctld {'; '.join(said)}. Run `scontrol reconfigure`")
+    """Compare slurmdbd's associations with those that slurmctld acts by."""
+    if found := in_force.differing(node.cluster, state):
+        yield failed(ASSOCIATIONS, in_force.advice(found))
     else:
-        yield ok(ASSOCIATIONS, f"slurmctld knows all {len(stored)} of slurmdbd")
-
-
-def _named(pairs: Collection[tuple[str, str]]) -> str:
-    shown = ["/".join(filter(None, pair)) for pair in sorted(pairs)[:_SHOWN]]
-    return f"{len(pairs)} ({', '.join(shown)}{', …' if len(pairs) > _SHOWN else ''})"
+        yield ok(ASSOCIATIONS, f"slurmctld knows all {len(state.associations())} of slurmdbd")
 
 
 def _free_jobs(node: HeadNode, state: Cluster, request: CheckRequest) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ from slurm_tasks.model.plan import Rules, account_name, plan, removals, with_def
 from slurm_tasks.model.usage import Period, PeriodUsage
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.lock import Writer, WriterLock
+from slurm_tasks.sync import in_force
 from slurm_tasks.sync.collect import held
 from slurm_tasks.sync.item import Item
 
@@ -249,6 +250,20 @@ class _Pass:
         measured = held(begun, self._node.cluster)
         return tuple(self._node.cluster.usage(period, (account,))[account] for period in measured)
 
+    def watch(self) -> None:
+        """Look whether slurmctld acts by what there is of accounts that needed no change.
+
+        Only where the whole offering is seen, as an order's end is not to wait for slurmctld.
+        What was changed just now is on its way; the next pass looks at it.
+        """
+        accounts = {item.account for item in self._items if item.open and not item.changes}
+        if accounts and self._whole_offering:
+            in_force.watch(self._node.cluster, self._state, accounts)
+
+    @property
+    def _whole_offering(self) -> bool:
+        return not any(item.desired.order for item in self._items)
+
     def report(self, applied: Status) -> ReconcileReport:
         """Say what became of every item."""
         outcomes = tuple(self._outcome(item, applied) for item in self._items)
@@ -273,7 +288,7 @@ class _Pass:
 
     def _count_waiting(self) -> None:
         """Tell the metrics who waits, where the whole offering is seen."""
-        if any(item.desired.order for item in self._items):
+        if not self._whole_offering:
             return
         waiting = [user for item in self._items for user in item.waiting]
         homeless = sum(user in self._homeless for user in waiting)
@@ -325,4 +340,5 @@ def reconcile(request: ReconcileRequest, node: HeadNode) -> ReconcileReport:
         running.carry_out(writer)
         running.verify()
     running.measure()
+    running.watch()
     return running.report(Status.APPLIED)

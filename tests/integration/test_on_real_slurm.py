@@ -35,6 +35,7 @@ from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
 from slurm_tasks.sync.check_slurm import ASSOCIATIONS, findings
 from slurm_tasks.sync.cluster import HeadNode, reconcile
 from slurm_tasks.sync.collect import collect
+from tests.support import meter
 from tests.support.clusters import InjectedJob, RealCluster, wait_until
 
 T = TypeVar("T")
@@ -121,7 +122,7 @@ def desired(**fields: object) -> Desired:
 
 
 def test_a_create_costs_two_reads_and_few_writes(lab: Lab) -> None:
-    """4 writes with a new customer and project, 2 when they exist; nothing the second time."""
+    """4 writes with a new customer and project, 2 when they exist; later it only looks."""
     first = desired()
     assert lab.go(first)[0].status is Status.APPLIED
     assert (len(lab.counting.reads), len(lab.counting.writes)) == (2, 4)
@@ -129,7 +130,7 @@ def test_a_create_costs_two_reads_and_few_writes(lab: Lab) -> None:
     assert lab.go(second)[0].status is Status.APPLIED
     assert (len(lab.counting.reads), len(lab.counting.writes)) == (2, 2)
     assert [outcome.changes for outcome in lab.go(first, second)] == [(), ()]
-    assert (len(lab.counting.reads), len(lab.counting.writes)) == (1, 0)
+    assert (len(lab.counting.reads), len(lab.counting.writes)) == (2, 0)
 
 
 def test_everything_that_one_allocation_lives_through(lab: Lab) -> None:
@@ -344,19 +345,26 @@ def unregistered(cluster: RealCluster) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("slurm", ["24.11", "26.05"], indirect=True)
-def test_check_tells_what_slurmctld_was_never_told(lab: Lab) -> None:
+def test_check_and_sync_tell_what_slurmctld_was_never_told(lab: Lab) -> None:
     """An account of slurmdbd's of which slurmctld learns nothing by itself; and the way out."""
+    new = desired()
 
     def associations() -> Finding:
         (found,) = (f for f in findings(lab.node, CheckRequest()) if f.what == ASSOCIATIONS)
         return found
 
+    def differing() -> float | None:
+        assert [outcome.changes for outcome in lab.go(new)] == [()]
+        return meter.read("associations_differing", cluster=lab.real.cluster)
+
     assert associations().verdict is Verdict.OK
     with unregistered(lab.real):
-        (done,) = lab.go(desired())
+        (done,) = lab.go(new)
     assert done.status is Status.APPLIED
     assert associations().verdict is Verdict.FAILED
     assert f"{done.account}/alice" in associations().message
+    assert differing() == 3
     lab.real.run("scontrol", "reconfigure")
     wait_until(lambda: associations().verdict is Verdict.OK, 30, lambda: associations().message)
+    assert differing() == 0
     lab.real.submit("alice", done.account, seconds=0)
