@@ -101,6 +101,13 @@ users_waiting = _gauge(
     "reason",
 )
 
+configuration_broken = _gauge(
+    "configuration_broken",
+    "1 while a file (tres: the TRES configuration) is broken since an edit, and the one before"
+    " it stays in force.",
+    "file",
+)
+
 usage_posted = _counter(
     "usage_posted_total",
     "What Waldur took: months' usage of resources, limits, associations.",

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from slurm_tasks import metrics, tres_config
+from slurm_tasks import metrics
 from slurm_tasks.errors import WaldurError
 from slurm_tasks.model import names, usage
 from slurm_tasks.model.components import Components
@@ -60,15 +60,11 @@ class Control:
         return usage.previous(current, self.zone), current
 
 
-def connect(settings: Settings, *, read_only: bool = False) -> Control:
-    """Make the control side from the settings; `control.waldur.close()` ends its connections.
-
-    Raises:
-        ConfigurationError: the TRES configuration is broken.
-    """
+def connect(settings: Settings, components: Components, *, read_only: bool = False) -> Control:
+    """Make the control side from the settings; `control.waldur.close()` ends its connections."""
     return Control(
         waldur=Client(settings),
-        components=tres_config.read(settings),
+        components=components,
         zone=settings.time_zone,
         limit_owner=settings.limit_owner,
         keep_greater=settings.usage_decrease == "keep",

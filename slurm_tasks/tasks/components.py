@@ -14,6 +14,6 @@ def load(self: Task) -> dict[str, list[str]]:  # noqa: ARG001 - Celery binds it
     from slurm_tasks.sync import components as flow
     from slurm_tasks.tasks.control import control
 
-    done = asdict(flow.load(control()))
+    done = asdict(flow.load(control(strict=True)))
     runtime.succeeded("components")
     return done
