@@ -68,3 +68,5 @@ def load(local: bool, timeout: int, as_json: bool) -> None:
         click.echo(f"{what}: {', '.join(report[what]) or 'none'}")
     if report["other"]:
         click.echo(f"left alone, not in the configuration: {', '.join(report['other'])}")
+    for plan, lacking in report["unpriced"].items():
+        click.echo(f"without a price in the plan {plan!r}: {', '.join(lacking)}")

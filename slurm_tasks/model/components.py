@@ -5,7 +5,7 @@ TRES-minutes. The conversions between the two are here, and nowhere else.
 """
 
 from collections.abc import Iterator, Mapping
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Annotated, Literal
 
 import yaml
@@ -34,18 +34,18 @@ class Component(BaseModel):
 
     Attributes:
         limit: in measured units; the limit of a usage-based component, and what Waldur accepts
-            at most (`limit_amount`). None: no limit.
+            at most (`limit_amount`). None: no limit. Left out: Waldur keeps its `limit_amount`.
         measured_unit: as invoices name it.
         accounting_type: `usage`: billed by what was used; `limit`: by what was ordered.
         label: the component's name for people.
         unit_factor: TRES-minutes (MB-minutes for `mem`) in one measured unit.
-        limit_period: over what Waldur counts a limit.
-        enforce_limit: whether Waldur gets `limit` and refuses usage above it.
+        limit_period: over what Waldur counts a limit. Left out: Waldur keeps its own.
+        enforce_limit: whether Waldur gets `limit` as `limit_amount`; False clears it there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    limit: Annotated[Decimal, Field(ge=0)] | None
+    limit: Annotated[Decimal, Field(ge=0)] | None = None
     measured_unit: str = Field(min_length=1, max_length=30)
     accounting_type: Literal["usage", "limit"]
     label: str = Field(min_length=1, max_length=150)
@@ -61,6 +61,16 @@ class Component(BaseModel):
                 f" takes whole ones, at most {MAX_MINUTES}"
             )
         return self
+
+    @property
+    def limit_amount(self) -> int | None:
+        """What Waldur accepts at most, in whole measured units; None: anything.
+
+        A fraction is rounded up, so that nothing within `limit` is refused.
+        """
+        if self.limit is None or not self.enforce_limit:
+            return None
+        return int(self.limit.to_integral_value(ROUND_CEILING))
 
     def minutes(self, name: str, amount: object) -> int:
         """Convert an ordered limit to TRES-minutes.

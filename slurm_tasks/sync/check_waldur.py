@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from slurm_tasks.errors import SlurmTasksError
-from slurm_tasks.model.findings import Finding, failed, ok, warning
+from slurm_tasks.model.findings import Finding, failed, ok
 from slurm_tasks.model.messages import CheckRequest
-from slurm_tasks.sync import components, usage
+from slurm_tasks.sync import check_components, usage
 from slurm_tasks.sync.control import Control
 from slurm_tasks.waldur.client import Generation
 from slurm_tasks.waldur.views import OFFERING_TYPE
 
-WALDUR, OFFERING, COMPONENTS, ORDERS = "Waldur", "offering", "components", "orders"
+WALDUR, OFFERING, ORDERS = "Waldur", "offering", "orders"
 
 
 def expected(control: Control) -> CheckRequest:
@@ -49,15 +49,7 @@ def findings(control: Control) -> Iterator[Finding]:
         yield failed(OFFERING, f"{offering.name!r} is of type {offering.type}, not {OFFERING_TYPE}")
     else:
         yield ok(OFFERING, f"{offering.name!r}, {offering.state or 'state unknown'}")
-    planned = components.plan(control, offering)
-    if planned.created or planned.updated:
-        differing = ", ".join([*planned.created, *planned.updated])
-        yield warning(
-            COMPONENTS,
-            f"not yet as in the TRES configuration: {differing}; run `slurm-tasks components load`",
-        )
-    else:
-        yield ok(COMPONENTS, f"{len(planned.unchanged)} as in the TRES configuration")
+    yield from check_components.findings(control, offering)
     try:
         waiting = control.waldur.orders()
     except SlurmTasksError as error:

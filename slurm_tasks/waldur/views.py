@@ -18,6 +18,10 @@ def _text(value: object) -> object:
     return "" if value is None else value
 
 
+def _or_none(value: object) -> object:
+    return value or None
+
+
 def _mapping(value: object) -> object:
     return {} if value is None else value
 
@@ -161,8 +165,21 @@ class OfferingComponent(View):
     name: Text = ""
     measured_unit: Text = ""
     billing_type: Text = ""
-    limit_period: str | None = None
+    limit_period: Annotated[str | None, BeforeValidator(_or_none)] = None
     limit_amount: Decimal | None = None
+
+
+class Plan(View):
+    """A plan of the offering: what its components cost.
+
+    Attributes:
+        prices: by component; a component without a price isn't a key.
+    """
+
+    uuid: str
+    name: Text = ""
+    archived: bool = False
+    prices: Mapping = {}
 
 
 class Offering(View):
@@ -173,6 +190,7 @@ class Offering(View):
     type: Text = ""
     state: Text = ""
     components: tuple[OfferingComponent, ...] = ()
+    plans: tuple[Plan, ...] = ()
 
 
 class Association(View):

@@ -290,3 +290,21 @@ def test_the_head_nodes_tasks_load_no_waldur() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not loaded & {"httpx", "waldur_api_client", "slurm_tasks.waldur.client"}
+
+
+def test_an_edited_tres_configuration_is_loaded(run: Service) -> None:
+    """The worker sends what the file says now, and names what is broken in it, restarts aside."""
+    path = Path(run.environment["SLURM_TRES_CONFIG_PATH"])
+    text = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(text.replace("label: GPU", "label: Accelerators"), encoding="utf-8")
+        loaded = shell(run.environment, "components", "load")
+        assert (loaded.returncode, loaded.stdout.splitlines()[1]) == (0, "updated: gres/gpu")
+        path.write_text(text.replace("label: GPU", "labels: GPU"), encoding="utf-8")
+        broken = shell(run.environment, "components", "load")
+        assert broken.returncode == 1
+        assert "gres/gpu.labels" in broken.stderr
+    finally:
+        path.write_text(text, encoding="utf-8")
+    again = shell(run.environment, "components", "load")
+    assert (again.returncode, again.stdout.splitlines()[1]) == (0, "updated: gres/gpu")

@@ -82,7 +82,7 @@ class Component:
 # SLURM counts CPU-minutes, MB-minutes and GPU-minutes; people buy hours.
 DEFAULT_COMPONENTS = (
     Component("cpu", "CPU", "CPU-hours", unit_factor=60, max_value=10_000_000),
-    Component("mem", "Memory", "GB-hours", unit_factor=61_440, max_value=100_000_000),
+    Component("mem", "Memory", "GB-hours", "usage", unit_factor=61_440),
     Component("gres/gpu", "GPU", "GPU-hours", unit_factor=60, max_value=1_000_000),
 )
 
