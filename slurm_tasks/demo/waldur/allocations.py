@@ -1,13 +1,8 @@
-"""GEN-A's Allocation: its state machine, and how it pulls the resource and its order along."""
+"""GEN-A's Allocation: its state machine."""
 
 from slurm_tasks.demo.waldur.database import Database
-from slurm_tasks.demo.waldur.records import (
-    Allocation,
-    AllocationState,
-    OrderState,
-    Resource,
-)
-from slurm_tasks.demo.waldur.refusals import RefusedError, invalid, object_missing
+from slurm_tasks.demo.waldur.records import Allocation, AllocationState, Resource
+from slurm_tasks.demo.waldur.refusals import RefusedError, invalid_list, object_missing
 from slurm_tasks.demo.waldur.values import new_uuid
 
 # Waldur names a state by its number when its state machine refuses.
@@ -73,29 +68,33 @@ def schedule_update(db: Database, resource: Resource) -> None:
         raise UpdateImpossibleError(
             f"Can't switch from state '{number}' using method 'schedule_updating'"
         )
-    _move(db, resource, allocation, AllocationState.UPDATE_SCHEDULED)
+    move(db, resource, allocation, AllocationState.UPDATE_SCHEDULED)
 
 
-def set_state(db: Database, resource: Resource, name: object) -> AllocationState:
-    """Move the Allocation, and complete or fail the executing order where that follows.
-
-    Returns the state it was in before.
+def target_of(resource: Resource, name: object) -> AllocationState:
+    """Return the state that a name in a request leads the Allocation to.
 
     Raises:
         RefusedError: 404 without an Allocation, 400 for an unknown name, 409 where it may not.
     """
     allocation = allocation_of(resource)
     if not isinstance(name, str) or name not in TRANSITIONS:
-        raise invalid("state", f'"{name}" is not a valid choice.')
+        raise invalid_list("Invalid state: a corresponding method for transition is absent")
     target, sources = TRANSITIONS[name]
-    before = allocation.state
-    if before not in sources:
-        raise RefusedError(409, {"detail": f"Can't switch from state '{STATE_NUMBERS[before]}'"})
-    _move(db, resource, allocation, target)
-    return before
+    if allocation.state not in sources:
+        raise transition_refused(allocation.state, name)
+    return target
 
 
-def _move(db: Database, resource: Resource, allocation: Allocation, state: AllocationState) -> None:
+def transition_refused(state: AllocationState, name: str) -> RefusedError:
+    """Return the 409 of a transition that the state machine, or the resource's, has not."""
+    number = STATE_NUMBERS[state]
+    return RefusedError(
+        409, {"detail": f"Allocation state can not be changed from {number} to {name}."}
+    )
+
+
+def move(db: Database, resource: Resource, allocation: Allocation, state: AllocationState) -> None:
     """Change the Allocation's state, and its copy in the resource's backend metadata."""
     allocation.state = state
     allocation.modified = resource.modified = db.now()
@@ -105,14 +104,3 @@ def _move(db: Database, resource: Resource, allocation: Allocation, state: Alloc
         "action_details": None,
         "runtime_state": None,
     }
-
-
-def completes(before: AllocationState, after: AllocationState) -> OrderState | None:
-    """Return the order state that a move of the Allocation brings about by itself.
-
-    Only a move out of Creating or Updating does; from a scheduled state straight to OK it
-    leaves the order as it is.
-    """
-    if before not in (AllocationState.CREATING, AllocationState.UPDATING):
-        return None
-    return {AllocationState.OK: OrderState.DONE, AllocationState.ERRED: OrderState.ERRED}.get(after)

@@ -1,6 +1,6 @@
 """Offerings and their components, configuration and version."""
 
-from slurm_tasks.demo.waldur import components
+from slurm_tasks.demo.waldur import components, prices
 from slurm_tasks.demo.waldur.calls import (
     Answer,
     Call,
@@ -92,6 +92,15 @@ def remove_component(call: Call) -> Answer:
     return Answer()
 
 
+def update_prices(call: Call) -> Answer:
+    """Set prices of the plan, for the provider's owner."""
+    if plain_uuid(call.uuid) != call.db.plan_uuid:
+        raise object_missing("Plan")
+    call.require(*PROVIDER_OWNERS)
+    prices.update(call.db, call.data())
+    return Answer()
+
+
 def set_backend_metadata(call: Call) -> Answer:
     """Replace the offering's backend metadata; the answer is a bare text."""
     _require_offering(call)
@@ -145,6 +154,7 @@ ENDPOINTS = (
     action(_PROVIDED + "{uuid}/set_backend_metadata/", set_backend_metadata),
     reading(_PROVIDED + "{uuid}/list_customer_users/", list_customer_users),
     reading(_PROVIDED + "{uuid}/list_customer_projects/", list_customer_projects),
+    action("marketplace-plans/{uuid}/update_prices/", update_prices),
     listing("marketplace-public-offerings/", get=list_public_offerings),
     detail("marketplace-public-offerings/{uuid}/", get=get_public_offering),
     listing("marketplace-integration-statuses/", get=list_integration_statuses),

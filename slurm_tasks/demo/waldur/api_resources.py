@@ -15,6 +15,7 @@ from slurm_tasks.demo.waldur.listing import (
     by_uuid,
     pick,
     since,
+    values,
 )
 from slurm_tasks.demo.waldur.records import Resource, ResourceState
 from slurm_tasks.demo.waldur.refusals import invalid, object_missing, required, server_error
@@ -25,7 +26,7 @@ from slurm_tasks.demo.waldur.shapes_resources import (
     resource_row,
 )
 from slurm_tasks.demo.waldur.shapes_users import team_row
-from slurm_tasks.demo.waldur.values import CONSUMERS, ORDERERS, PROVIDERS, Role
+from slurm_tasks.demo.waldur.values import CONSUMERS, ORDERERS, PROVIDERS, Json, Role
 
 _MAX_BACKEND_ID = 255
 
@@ -58,9 +59,29 @@ _KEYS: dict[str, Callable[[Resource], object]] = {
 }
 
 
+# Where GEN-A lists resources, and where fields are asked for, these are left out.
+_DETAILS = ("order_in_progress", "creation_order")
+
+
+def _listed_row(db: Database, resource: Resource) -> Json:
+    row = resource_row(db, resource)
+    if db.generation == "a":
+        for key in _DETAILS:
+            del row[key]
+    return row
+
+
 def _list(call: Call, *roles: Role) -> Answer:
     visible = list(call.db.resources.values()) if call.user.role in roles else []
-    return page_of(call, visible, resource_row, _filters(call.db), _KEYS)
+    return page_of(call, visible, _listed_row, _filters(call.db), _KEYS)
+
+
+def _detail(call: Call, resource: Resource) -> Answer:
+    """Answer one resource: with an order in progress on GEN-A only without (known) fields."""
+    listed = _listed_row(call.db, resource)
+    if any(name in listed for name in values(call.query, "field")):
+        return Answer(200, pick(listed, call.query))
+    return Answer(200, resource_row(call.db, resource))
 
 
 def _resource(call: Call, *roles: Role) -> Resource:
@@ -94,12 +115,12 @@ def list_ordered(call: Call) -> Answer:
 
 def get_provided(call: Call) -> Answer:
     """Answer one resource to its provider."""
-    return Answer(200, pick(resource_row(call.db, provided(call)), call.query))
+    return _detail(call, provided(call))
 
 
 def get_ordered(call: Call) -> Answer:
     """Answer one resource to its consumer."""
-    return Answer(200, pick(resource_row(call.db, _ordered(call)), call.query))
+    return _detail(call, _ordered(call))
 
 
 def set_backend_id(call: Call) -> Answer:

@@ -2,12 +2,13 @@
 
 import re
 
+from slurm_tasks.demo.waldur import prices
 from slurm_tasks.demo.waldur.allocations import allocation_of
 from slurm_tasks.demo.waldur.api_resources import provided
 from slurm_tasks.demo.waldur.calls import Answer, Call, action, detail, page_of, reading
 from slurm_tasks.demo.waldur.database import Database
+from slurm_tasks.demo.waldur.following import set_allocation_state
 from slurm_tasks.demo.waldur.listing import Filter, by_text, by_uuid
-from slurm_tasks.demo.waldur.orders import set_allocation_state
 from slurm_tasks.demo.waldur.records import Allocation, Resource
 from slurm_tasks.demo.waldur.refusals import RefusedError, invalid, object_missing
 from slurm_tasks.demo.waldur.shapes_resources import allocation_row
@@ -52,6 +53,8 @@ def set_limits(call: Call) -> Answer:
     resource = provided(call)
     allocation = allocation_of(resource)
     limits = call.data()
+    if limits != resource.limits:
+        prices.check_new_limits(call.db, limits)
     allocation.limits = limits
     resource.limits = dict(limits)
     return Answer(200, {"status": "Limits are updated."})

@@ -93,10 +93,13 @@ class Database:
         """When a site agent last asked for a list of this offering's."""
         self.offering_metadata: dict[str, object] = {}
         self._jobs: list[Job] = []
+        self.worker_running = True
+        """Whether the server's own Celery works; jobs wait for it otherwise."""
         for spec in components:
             self.add_component(OfferingComponent(new_uuid(), spec))
         # A component that is added later gets no price by itself.
-        self.priced_types = [component.spec.type for component in self.components.values()]
+        self.prices = {component.spec.type: 0.0 for component in self.components.values()}
+        """What the plan asks for a unit of a component; without an entry it has no price."""
 
     def now(self) -> datetime:
         """Return the simulator's time in UTC, which decides the billing period."""
@@ -119,6 +122,8 @@ class Database:
         self._run_jobs(math.inf)
 
     def _run_jobs(self, until: float) -> None:
+        if not self.worker_running:
+            return
         due = [job for job in self._jobs if job.due <= until]
         self._jobs = [job for job in self._jobs if job.due > until]
         for job in due:

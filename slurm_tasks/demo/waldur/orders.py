@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from slurm_tasks.demo.waldur import allocations
+from slurm_tasks.demo.waldur import allocations, prices
 from slurm_tasks.demo.waldur.database import Database
 from slurm_tasks.demo.waldur.offering_users import make_offering_users
 from slurm_tasks.demo.waldur.records import (
@@ -172,7 +172,7 @@ def approve_by_consumer(db: Database, order: Order, user: User) -> None:
     """Move an order from pending-consumer to pending-provider."""
     _require(order, OrderState.PENDING_CONSUMER)
     _review_by_consumer(order, user, db.now())
-    _move(db, order, OrderState.PENDING_PROVIDER)
+    move(db, order, OrderState.PENDING_PROVIDER)
 
 
 def approve_by_provider(db: Database, order: Order, user: User) -> None:
@@ -180,7 +180,7 @@ def approve_by_provider(db: Database, order: Order, user: User) -> None:
     _require(order, OrderState.PENDING_PROVIDER)
     order.provider_reviewed_by = user
     order.provider_reviewed_at = db.now()
-    _move(db, order, OrderState.EXECUTING)
+    move(db, order, OrderState.EXECUTING)
     db.schedule(lambda: _process(db, order))
 
 
@@ -189,30 +189,35 @@ def reject_by_provider(db: Database, order: Order, user: User) -> None:
     _require(order, OrderState.PENDING_PROVIDER)
     order.provider_reviewed_by = user
     order.provider_reviewed_at = db.now()
-    _move(db, order, OrderState.REJECTED)
+    move(db, order, OrderState.REJECTED)
     if order.type == OrderType.CREATE:
-        _set_resource(db, order.resource, ResourceState.TERMINATED)
+        set_resource(db, order.resource, ResourceState.TERMINATED)
 
 
 def set_executing(db: Database, order: Order) -> None:
     """Move an order to executing without its processing: no Allocation is ever made here."""
     _require(order, OrderState.ERRED, OrderState.PENDING_CONSUMER, OrderState.PENDING_PROVIDER)
-    _move(db, order, OrderState.EXECUTING)
+    move(db, order, OrderState.EXECUTING)
 
 
 def set_done(db: Database, order: Order) -> None:
-    """Complete an order: only now the resource gets the limits that were ordered."""
+    """Complete an order: only now the resource gets the limits that were ordered.
+
+    Raises:
+        RefusedError: 409 for an order that isn't executing, and what `check_done` does.
+    """
     _require(order, OrderState.EXECUTING)
-    _move(db, order, OrderState.DONE)
+    check_done(db, order)
+    move(db, order, OrderState.DONE)
     order.completed_at = db.now()
     resource = order.resource
     if order.type == OrderType.TERMINATE:
-        _set_resource(db, resource, ResourceState.TERMINATED)
+        set_resource(db, resource, ResourceState.TERMINATED)
         _close_plan_period(db, resource)
         return
-    resource.limits = dict(order.limits)
+    resource.limits = dict(order.limits or resource.limits)
     resource.error_message = resource.error_traceback = ""
-    _set_resource(db, resource, ResourceState.OK)
+    set_resource(db, resource, ResourceState.OK)
     if order.type in (OrderType.CREATE, OrderType.RESTORE):
         _open_plan_period(db, resource)
         make_offering_users(db, resource)
@@ -233,61 +238,62 @@ def set_erred(db: Database, order: Order, body: Json) -> None:
     order.error_traceback = str(body.get("error_traceback", ""))
     # On GEN-A only an executing order changes its state, the text and the resource always do.
     if order.state == OrderState.EXECUTING or db.generation == "b":
-        _move(db, order, OrderState.ERRED)
+        move(db, order, OrderState.ERRED)
     _fail_resource(db, order)
 
 
-def set_allocation_state(db: Database, resource: Resource, name: object) -> None:
-    """Move GEN-A's Allocation, and the resource and its order where they follow by themselves."""
-    before = allocations.set_state(db, resource, name)
-    after = allocations.allocation_of(resource).state
-    outcome = allocations.completes(before, after)
-    if outcome is None:
-        return
-    order = db.active_order(resource)
-    executing = order is not None and order.state == OrderState.EXECUTING
-    if outcome == OrderState.DONE:
-        if order is not None and executing:
-            set_done(db, order)
-        _set_resource(db, resource, ResourceState.OK)
-    else:
-        if order is not None and executing:
-            _move(db, order, OrderState.ERRED)
-        _set_resource(db, resource, ResourceState.ERRED)
+def check_done(db: Database, order: Order) -> None:
+    """Refuse the end of an update whose limits GEN-A cannot bill or tell of.
+
+    Raises:
+        RefusedError: 500; nothing has changed then.
+    """
+    if order.type == OrderType.UPDATE and order.limits:
+        prices.check_told_limits(db, order.resource.limits, order.limits)
+        prices.check_new_limits(db, order.limits)
 
 
 def _process(db: Database, order: Order) -> None:
-    """Do what the server's `process_order` does after an approval.
+    """Do what the server's `process_order` does after an approval."""
+    if db.generation == "a":
+        _process_older(db, order)
+    elif order.state == OrderState.EXECUTING:
+        set_resource(db, order.resource, _IN_PROGRESS[order.type])
 
-    The order may be over by then: the Allocation follows all the same (and drifts), the
-    resource does not.
+
+def _process_older(db: Database, order: Order) -> None:
+    """Process an order as GEN-A does: without a look whether it has ended meanwhile.
+
+    So a worker that comes late leaves the resource Updating or Terminating for ever.
     """
     resource = order.resource
-    if db.generation == "a":
-        try:
-            _process_allocation(db, order)
-        except allocations.UpdateImpossibleError as error:
-            if order.state == OrderState.EXECUTING:
-                order.error_message = str(error)
-                _move(db, order, OrderState.ERRED)
-            return
-    if order.state == OrderState.EXECUTING:
-        _set_resource(db, resource, _IN_PROGRESS[order.type])
-
-
-def _process_allocation(db: Database, order: Order) -> None:
-    if order.type == OrderType.CREATE:
-        allocations.create(db, order.resource)
+    if order.type == OrderType.CREATE and "name" not in order.attributes:
+        _fail_processing(db, order, "'name'")
+        set_resource(db, resource, ResourceState.ERRED)
+    elif order.type == OrderType.CREATE:
+        allocations.create(db, resource)
     elif order.type == OrderType.UPDATE:
-        allocations.schedule_update(db, order.resource)
+        try:
+            allocations.schedule_update(db, resource)
+        except allocations.UpdateImpossibleError as error:
+            _fail_processing(db, order, str(error))
+            return
+        set_resource(db, resource, ResourceState.UPDATING)
+    else:
+        set_resource(db, resource, _IN_PROGRESS[order.type])
+
+
+def _fail_processing(db: Database, order: Order, message: str) -> None:
+    order.error_message = message
+    move(db, order, OrderState.ERRED)
 
 
 def _fail_resource(db: Database, order: Order) -> None:
     """Give the resource the state that follows a failed order."""
     if order.type != OrderType.TERMINATE:
-        _set_resource(db, order.resource, ResourceState.ERRED)
+        set_resource(db, order.resource, ResourceState.ERRED)
     elif order.resource.state == ResourceState.TERMINATING:
-        _set_resource(db, order.resource, ResourceState.OK)
+        set_resource(db, order.resource, ResourceState.OK)
 
 
 def _require(order: Order, *states: OrderState) -> None:
@@ -305,12 +311,14 @@ def _review_by_consumer(order: Order, user: User, now: datetime) -> None:
     order.consumer_reviewed_at = now
 
 
-def _move(db: Database, order: Order, state: OrderState) -> None:
+def move(db: Database, order: Order, state: OrderState) -> None:
+    """Give an order another state."""
     order.state = state
     order.modified = db.now()
 
 
-def _set_resource(db: Database, resource: Resource, state: ResourceState) -> None:
+def set_resource(db: Database, resource: Resource, state: ResourceState) -> None:
+    """Give a resource another state."""
     if resource.state != state:
         resource.state = state
         resource.modified = db.now()

@@ -131,9 +131,25 @@ class WaldurSimulator:
         self.clock = utc_now if now is None else lambda: now
 
     def finish_jobs(self) -> None:
-        """Let the server's own Celery do at once what it would do after `job_delay`."""
+        """Let the server's own Celery, unless it is stopped, do its work without `job_delay`."""
         with self._lock:
             self._db.run_all_jobs()
+
+    def stop_worker(self) -> None:
+        """Stop the server's own Celery: what it would do waits, however long."""
+        with self._lock:
+            self._db.worker_running = False
+
+    def start_worker(self) -> None:
+        """Let the server's own Celery work again, beginning with what waits for it."""
+        with self._lock:
+            self._db.worker_running = True
+            self._db.run_all_jobs()
+
+    def remove_price(self, type_: str) -> None:
+        """Take a component's price out of the plan, where one that was added later has none."""
+        with self._lock:
+            self._db.prices.pop(type_, None)
 
     def close_period(self, month: str) -> None:
         """Close a billing period such as "2026-10": usage for it is refused from now on."""

@@ -59,7 +59,7 @@ def component_row(db: Database, component: OfferingComponent) -> Json:
 
 def plan_row(db: Database) -> Json:
     """Return the one plan of the offering."""
-    types = db.priced_types
+    types = db.prices
     return {
         "url": f"{db.url}marketplace-plans/{db.plan_uuid}/",
         "uuid": db.plan_uuid,
@@ -75,7 +75,7 @@ def plan_row(db: Database) -> Json:
         "switch_price": 0,
         "backend_id": "",
         "organization_groups": [],
-        "prices": dict.fromkeys(types, 0.0),
+        "prices": dict(db.prices),
         "future_prices": dict.fromkeys(types),
         "quotas": dict.fromkeys(types, 0),
         "resources_count": len(db.resources),

@@ -194,3 +194,26 @@ def test_log_can_be_cleared(site: Site) -> None:
     site.waldur.requests.clear()
     site.get("users/me/")
     assert [entry.path for entry in site.waldur.requests] == ["/api/users/me/"]
+
+
+def test_order_in_progress_of_older_servers(old: Site) -> None:
+    """GEN-A answers it for one resource and all of its fields only, as it does `creation_order`."""
+    resource = old.allocated()
+    order = old.waldur.order_terminate(resource)
+    path = f"marketplace-provider-resources/{resource}/"
+    fields = {"field": ["uuid", "order_in_progress"]}
+    (listed,) = old.get("marketplace-provider-resources/")
+    assert "order_in_progress" not in listed
+    assert "creation_order" not in listed
+    assert old.get("marketplace-provider-resources/", **fields) == [{"uuid": resource}]
+    assert old.get(path, **fields) == {"uuid": resource}
+    assert old.get(path)["order_in_progress"]["uuid"] == order
+
+
+def test_order_in_progress_of_newer_servers(new: Site) -> None:
+    """GEN-B answers it everywhere."""
+    resource = new.allocated()
+    order = new.waldur.order_terminate(resource)
+    fields = {"field": ["uuid", "order_in_progress"]}
+    (listed,) = new.get("marketplace-provider-resources/", **fields)
+    assert listed["order_in_progress"]["uuid"] == order

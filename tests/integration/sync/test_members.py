@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from slurm_tasks.model.messages import Status
@@ -169,6 +170,8 @@ def test_bad_backend_id(world: World) -> None:
 
 def test_open_order(world: World) -> None:
     """While an order of a resource is open, its users are left to that."""
+    if world.waldur.generation == "a":
+        pytest.xfail("order_in_progress is not in GEN-A's lists: issue 13, A3")
     resource = world.allocated()
     world.join("carol")
     world.waldur.order_terminate(resource)

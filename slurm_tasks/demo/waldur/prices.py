@@ -1,0 +1,52 @@
+"""The plan's prices, without which GEN-A cannot give a resource other limits."""
+
+from slurm_tasks.demo.waldur.database import Database
+from slurm_tasks.demo.waldur.refusals import RefusedError, invalid_list, required, server_error
+from slurm_tasks.demo.waldur.values import Json
+
+
+def check_new_limits(db: Database, limits: Json) -> None:
+    """Refuse limits of a component that the plan has no price for, as GEN-A does.
+
+    Raises:
+        RefusedError: 500; nothing has changed then.
+    """
+    if db.generation == "b":
+        return
+    for type_ in limits:
+        component = db.component(type_)
+        if component and component.spec.billing_type == "limit" and type_ not in db.prices:
+            raise server_error()
+
+
+def check_told_limits(db: Database, *told: Json) -> None:
+    """Refuse limits that GEN-A cannot name in its mail about an update: those it bills otherwise.
+
+    Raises:
+        RefusedError: 500; nothing has changed then.
+    """
+    if db.generation == "b":
+        return
+    for type_ in (type_ for limits in told for type_ in limits):
+        component = db.component(type_)
+        if component is None or component.spec.billing_type != "limit":
+            raise server_error()
+
+
+def update(db: Database, body: Json) -> None:
+    """Set prices of some components; the others keep theirs.
+
+    Raises:
+        RefusedError: 400 without prices, for an unknown component or a negative price.
+    """
+    prices = body.get("prices")
+    if not isinstance(prices, dict):
+        raise required("prices")
+    unknown = [type_ for type_ in prices if db.component(type_) is None]
+    if unknown:
+        raise invalid_list(f"Invalid components {', '.join(unknown)}.")
+    for type_, price in prices.items():
+        if price < 0:
+            message = "Ensure this value is greater than or equal to 0."
+            raise RefusedError(400, {"prices": {type_: [message]}})
+    db.prices |= {type_: float(price) for type_, price in prices.items()}
