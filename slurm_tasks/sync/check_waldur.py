@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from slurm_tasks.errors import SlurmTasksError
 from slurm_tasks.model.findings import Finding, failed, ok
 from slurm_tasks.model.messages import CheckRequest
-from slurm_tasks.sync import check_components, usage
+from slurm_tasks.sync import check_components, reads, usage
 from slurm_tasks.sync.control import Control
 from slurm_tasks.waldur.client import Generation
 from slurm_tasks.waldur.views import OFFERING_TYPE
 
-WALDUR, OFFERING, ORDERS = "Waldur", "offering", "orders"
+WALDUR, OFFERING, ORDERS, READS = "Waldur", "offering", "orders", "reads"
 
 
 def expected(control: Control) -> CheckRequest:
@@ -56,3 +56,18 @@ def findings(control: Control) -> Iterator[Finding]:
         yield failed(ORDERS, f"{error}. The token must be that of a service provider's owner")
     else:
         yield ok(ORDERS, f"{len(waiting)} waiting")
+    yield from _reads(control)
+
+
+def _reads(control: Control) -> Iterator[Finding]:
+    """Try what the cycles read, and name what is refused: without it they stand still."""
+    tried, failures = reads.failures(control)
+    for failure in failures:
+        what, cycles = failure.read.what, failure.read.needed_by
+        yield failed(
+            READS,
+            f"{what} (for {cycles}): {failure.reason}. If the token is that of a service"
+            " provider's owner, this Waldur isn't one that is known: report it",
+        )
+    if not failures:
+        yield ok(READS, f"all {tried} requests that the cycles make are answered")

@@ -8,7 +8,7 @@ the tests instead.
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from http import HTTPStatus
@@ -40,6 +40,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 OPEN_ORDERS = ("pending-provider", "executing")
 """States of orders that wait for us; those in other states cost no request."""
+
+ORDERS = "marketplace-orders/"
+RESOURCES = "marketplace-provider-resources/"
 
 ERROR_MAX_LEN = 1000
 
@@ -95,7 +98,7 @@ class Client:
         """
         query = [("offering_uuid", self.offering_uuid), ("o", "created"), *_fields(view)]
         query += [("state", state) for state in states]
-        query += [("modified", since.isoformat())] if since else []
+        query += [("modified", self._modified(path, since))] if since else []
         found: list[W] = []
         errors: list[WaldurError] = []
         for row in self._http.pages(path, query):
@@ -109,6 +112,16 @@ class Client:
             raise errors[0]
         ours = [row for row in found if row.offering_uuid == self.offering_uuid]
         return [row for row in ours if not since or (row.modified and row.modified >= since)]
+
+    def _modified(self, path: str, since: datetime) -> str:
+        """Return what a list's filter `modified` takes: older servers want a day for resources.
+
+        They refuse a time there ("Enter a valid date."), and take one for orders. Their days may
+        begin in another time zone, so it is the day before; we compare the rows with the moment.
+        """
+        if self.generation is Generation.A and path != ORDERS:
+            return f"{since.astimezone(UTC) - timedelta(days=1):%Y-%m-%d}"
+        return since.isoformat()
 
     @functools.cached_property
     def generation(self) -> Generation:
@@ -166,7 +179,7 @@ class Client:
             states: any of these.
             since: only those that were changed since then.
         """
-        return self._offered(Order, "marketplace-orders/", states, since)
+        return self._offered(Order, ORDERS, states, since)
 
     def order(self, uuid: str) -> Order:
         """Return one order; its uuid may come from the shell or the broker, so it is checked."""
@@ -202,7 +215,7 @@ class Client:
             states: any of these.
             since: only those that were changed since then.
         """
-        return self._offered(Resource, "marketplace-provider-resources/", states, since)
+        return self._offered(Resource, RESOURCES, states, since)
 
     def resource(self, uuid: str) -> Resource:
         """Return one resource."""
