@@ -1,5 +1,7 @@
 """`slurm-tasks demo`: the whole service on embedded parts."""
 
+import sys
+
 import click
 
 from slurm_tasks.cli import common
@@ -13,10 +15,10 @@ MISSING = (
 @click.command()
 @click.option(
     "--cluster",
-    type=click.Choice(["auto", "simulated", "real"]),
-    default="auto",
+    type=click.Choice(["simulated", "real"]),
+    default="simulated",
     show_default=True,
-    help="auto: a real SLURM where SLURM_DEPLOYMENT_TYPE names one, else a simulated one.",
+    help="real: the cluster that the environment names, after its name was confirmed.",
 )
 @click.option(
     "--generation",
@@ -37,9 +39,10 @@ MISSING = (
     show_default=True,
     help="How a job is submitted as one of them.",
 )
+@click.option("--yes", is_flag=True, help="Write to the real cluster without asking, for scripts.")
 @click.option("--keep", is_flag=True, help="Leave everything up, with Flower, until Ctrl-C.")
 @common.reports_errors
-def demo(cluster: str, generation: str, users: str, submit: str, keep: bool) -> None:
+def demo(cluster: str, generation: str, users: str, submit: str, yes: bool, keep: bool) -> None:
     """Show the service at work: a broker, a Waldur, a cluster, beat and both workers.
 
     Researchers order, jobs run, limits and people change, an allocation ends. Exits with 0 only
@@ -53,4 +56,18 @@ def demo(cluster: str, generation: str, users: str, submit: str, keep: bool) -> 
     if len(names) != 3:  # noqa: PLR2004 - the story has three people
         common.fail("--users: name three, separated by commas", common.MISCONFIGURED)
     common.quiet_logs()
-    common.end(run.run(cluster, generation, names, submit, keep=keep))
+    choices = run.Choices(cluster, generation, names, submit, keep=keep)
+    common.end(run.run(choices, _confirm if not yes else None))
+
+
+def _confirm(name: str, how: str) -> None:
+    """Have a person type the cluster's name; ends this process if they don't."""
+    click.echo(
+        f"The demo creates accounts and users on the cluster {name!r} ({how}), submits and cancels"
+        " jobs there, and removes all of it again.",
+        err=True,
+    )
+    if not sys.stdin.isatty():
+        common.fail("nobody can confirm that here; use --yes", common.MISCONFIGURED)
+    if click.prompt("Type its name to go on", default="", show_default=False, err=True) != name:
+        common.fail("that isn't its name; nothing was changed", common.MISCONFIGURED)

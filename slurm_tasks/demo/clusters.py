@@ -13,7 +13,6 @@ from slurm_tasks.demo.slurm import SlurmSimulator
 _SETTINGS = (
     "SLURM_DEPLOYMENT_TYPE",
     "SLURM_CONTAINER_NAME",
-    "DOCKER_PATH",
     "SLURM_BIN_DIR",
     "SLURM_CONF",
     "SLURM_CLUSTER_NAME",
@@ -100,6 +99,18 @@ def real(submit: str) -> DemoCluster:
             "--cluster real: name the cluster by SLURM_DEPLOYMENT_TYPE=native (and SLURM_BIN_DIR,"
             " SLURM_CONF where needed), or =docker with SLURM_CONTAINER_NAME"
         )
-    environment = {name: os.environ[name] for name in _SETTINGS if os.environ.get(name)}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if value and (name in _SETTINGS or name.startswith("DOCKER_"))
+    }
     bin_dir = shlex.quote(environment.get("SLURM_BIN_DIR", "/usr/bin"))
     return DemoCluster("real", environment, submit.replace("{bin_dir}", bin_dir))
+
+
+def how(environment: Mapping[str, str]) -> str:
+    """Say how a real cluster is reached, and where the demo's accounts would hang."""
+    container = environment.get("SLURM_CONTAINER_NAME")
+    docker = environment.get("SLURM_DEPLOYMENT_TYPE") == "docker"
+    where = f"container {container}" if docker else environment.get("SLURM_BIN_DIR", "/usr/bin")
+    return f"{where}, below the account {environment.get('SLURM_DEFAULT_ACCOUNT', 'waldur')}"

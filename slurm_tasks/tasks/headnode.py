@@ -3,7 +3,8 @@
 import functools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
@@ -96,12 +97,29 @@ def writer_lock(cluster: str, slurm: settings.Slurm) -> Iterator[lock.Writer]:
         LockHeldError: somebody else writes at the moment.
         TransientError: the broker is away, and the lock with it.
     """
-    name = f"waldur-slurm-tasks-{cluster}"
     seconds = 2 * slurm.timeout + LOCK_MARGIN
     with broker.connected(app) as client:
-        shared = SharedLock(client, f"{name}:writer", timeout=seconds, thread_local=False)
+        name = f"{_lock_name(cluster)}:writer"
+        shared = SharedLock(client, name, timeout=seconds, thread_local=False)
         try:
-            with lock.writer(slurm.lock_dir / f"{name}.lock", shared) as writer:
+            with lock.writer(_lock_path(cluster, slurm), shared) as writer:
                 yield writer
         except RedisError as error:
             raise TransientError(f"the broker is away, and the lock with it: {error}") from error
+
+
+def host_lock(cluster: str) -> AbstractContextManager[lock.Writer]:
+    """Take the writer's lock on this host alone: where no broker is.
+
+    Raises:
+        LockHeldError: somebody else on this host writes at the moment.
+    """
+    return lock.writer(_lock_path(cluster, settings.load(settings.Slurm)), None)
+
+
+def _lock_name(cluster: str) -> str:
+    return f"waldur-slurm-tasks-{cluster}"
+
+
+def _lock_path(cluster: str, slurm: settings.Slurm) -> Path:
+    return slurm.lock_dir / f"{_lock_name(cluster)}.lock"
