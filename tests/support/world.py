@@ -60,7 +60,7 @@ gres/gpu: {limit: null, measured_unit: GPU-hours, accounting_type: limit, label:
 """
 OFFERED = (
     Component("cpu", "CPU", "CPU-hours", unit_factor=60),
-    Component("mem", "RAM", "GB-hours", "usage", unit_factor=61440, limit_amount=40000),
+    Component("mem", "RAM", "GB-hours", "usage", 61440, "month", limit_amount=40000),
     Component("gres/gpu", "GPU", "GPU-hours", unit_factor=60),
 )
 
@@ -127,18 +127,25 @@ class World:
     @classmethod
     @contextmanager
     def started(
-        cls, generation: Generation, folder: Path, *, release: str = "22.05", swift: bool = True
+        cls,
+        generation: Generation,
+        folder: Path,
+        *,
+        version: str | None = None,
+        release: str = "22.05",
+        swift: bool = True,
     ) -> Iterator[World]:
         """Start a world; alice and bob are the project's members.
 
         Args:
             generation: Waldur's.
             folder: of the cluster.
+            version: Waldur's, such as "7.9.3".
             release: SLURM's.
             swift: whether commands are called rather than started.
         """
         slurm = SlurmSimulator.create(folder / "slurm", release=release)
-        with WaldurSimulator(generation, OFFERED, job_delay=0.0) as waldur:
+        with WaldurSimulator(generation, OFFERED, job_delay=0.0, version=version) as waldur:
             customer = waldur.add_customer("Northern University")
             project = waldur.add_project(customer, "Genomics")
             control = _control(Client(settings_for(waldur)))

@@ -24,6 +24,7 @@ from slurm_tasks.demo.waldur.shapes_offering import (
 )
 from slurm_tasks.demo.waldur.shapes_users import user_row
 from slurm_tasks.demo.waldur.values import PROVIDER_OWNERS, PROVIDERS, Json, Role
+from slurm_tasks.demo.waldur.versions import NEWEST, Feature
 
 # There is one offering; a list of it still filters and pages, over its uuid.
 _FILTERS: dict[str, Filter[str]] = {
@@ -137,10 +138,12 @@ def get_configuration(call: Call) -> Answer:
 
 
 def get_version(call: Call) -> Answer:
-    """Answer the version, to staff."""
-    call.require(Role.STAFF)
-    version = "7.5.6" if call.db.generation == "a" else "8.0.5"
-    return Answer(200, {"version": version, "latest_version": version})
+    """Answer the version: newer servers to anybody, and more of it to staff."""
+    if not call.db.has(Feature.OPEN_VERSION):
+        call.require(Role.STAFF)
+    version = {"version": call.db.server.version}
+    latest = call.db.generation == "b" and call.user.role == Role.STAFF
+    return Answer(200, version | ({"latest_version": NEWEST} if latest else {}))
 
 
 _PROVIDED = "marketplace-provider-offerings/"

@@ -19,6 +19,7 @@ from slurm_tasks.demo.waldur.listing import (
 from slurm_tasks.demo.waldur.records import ComponentUsage, UserUsage
 from slurm_tasks.demo.waldur.shapes_offering import usage_row, user_usage_row
 from slurm_tasks.demo.waldur.values import PROVIDERS
+from slurm_tasks.demo.waldur.versions import Feature
 
 _KEYS: dict[str, Callable[[ComponentUsage], object]] = {
     "billing_period": lambda usage: usage.billing_period.isoformat(),
@@ -64,7 +65,7 @@ def get_usage(call: Call) -> Answer:
 def set_usage(call: Call) -> Answer:
     """Take a resource's usages of a month."""
     call.require(*PROVIDERS)
-    usages.set_usage(call.db, call.data())
+    usages.set_usage(call.db, call.user, call.data())
     return Answer(201)
 
 
@@ -72,15 +73,15 @@ def set_user_usage(call: Call) -> Answer:
     """Take a username's share."""
     usage = call.db.component_usage(call.uuid)
     call.require(*PROVIDERS)
-    usages.set_user_usage(call.db, usage, call.data())
+    usages.set_user_usage(call.db, call.user, usage, call.data())
     return Answer(201)
 
 
 def set_user_usages(call: Call) -> Answer:
-    """Take the shares of many usernames (GEN-B)."""
+    """Take the shares of many usernames."""
     usage = call.db.component_usage(call.uuid)
     call.require(*PROVIDERS)
-    usages.set_user_usages(call.db, usage, call.data())
+    usages.set_user_usages(call.db, call.user, usage, call.data())
     return Answer(201)
 
 
@@ -106,6 +107,6 @@ ENDPOINTS = (
     action(_USAGES + "set_usage/", set_usage),
     detail(_USAGES + "{uuid}/", get=get_usage),
     action(_USAGES + "{uuid}/set_user_usage/", set_user_usage),
-    action(_USAGES + "{uuid}/set_user_usages/", set_user_usages, generations="b"),
+    action(_USAGES + "{uuid}/set_user_usages/", set_user_usages, feature=Feature.BULK_USER_USAGES),
     listing("marketplace-component-user-usages/", get=list_user_usages),
 )

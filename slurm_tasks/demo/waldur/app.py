@@ -21,6 +21,7 @@ from slurm_tasks.demo.waldur.calls import Answer, Call, Endpoint
 from slurm_tasks.demo.waldur.database import Database
 from slurm_tasks.demo.waldur.refusals import RefusedError, route_missing
 from slurm_tasks.demo.waldur.values import User
+from slurm_tasks.demo.waldur.versions import Server
 
 BASE = "/api/"
 
@@ -42,7 +43,7 @@ class Api:
         self._lock = lock
         self._routes = [
             (compile_path(BASE + endpoint.path)[0], endpoint)
-            for endpoint in _of_generation(ENDPOINTS, db.generation)
+            for endpoint in _of_server(ENDPOINTS, db.server)
         ]
 
     async def answer(self, request: WebRequest) -> Response:
@@ -106,8 +107,13 @@ class Api:
         return user
 
 
-def _of_generation(endpoints: Iterable[Endpoint], generation: str) -> list[Endpoint]:
-    return [endpoint for endpoint in endpoints if generation in endpoint.generations]
+def _of_server(endpoints: Iterable[Endpoint], server: Server) -> list[Endpoint]:
+    return [
+        endpoint
+        for endpoint in endpoints
+        if server.generation in endpoint.generations
+        and (endpoint.feature is None or server.has(endpoint.feature))
+    ]
 
 
 def _response(answer: Answer, headers: dict[str, str]) -> Response:

@@ -8,6 +8,7 @@ from slurm_tasks.demo.waldur.database import Database
 from slurm_tasks.demo.waldur.listing import Filter, Query, Record, paginate, pick, select, sort
 from slurm_tasks.demo.waldur.refusals import RefusedError, forbidden, invalid, required
 from slurm_tasks.demo.waldur.values import Json, Role, User
+from slurm_tasks.demo.waldur.versions import Feature
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ class Endpoint:
     handlers: Mapping[str, Handler]
     allow: str
     generations: str = "ab"
+    feature: Feature | None = None
+    """What a server of these generations must have, too."""
 
 
 DETAIL_METHODS = "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"
@@ -128,9 +131,11 @@ def reading(path: str, handler: Handler, generations: str = "ab") -> Endpoint:
     return Endpoint(path, _by_method({"get": handler}), READ_METHODS, generations)
 
 
-def action(path: str, handler: Handler, generations: str = "ab") -> Endpoint:
+def action(
+    path: str, handler: Handler, generations: str = "ab", feature: Feature | None = None
+) -> Endpoint:
     """Return an endpoint that does something."""
-    return Endpoint(path, {"POST": handler}, ACTION_METHODS, generations)
+    return Endpoint(path, {"POST": handler}, ACTION_METHODS, generations, feature)
 
 
 def page_of(

@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from slurm_tasks.demo.waldur.records import (
     FINAL_STATES,
@@ -19,6 +21,7 @@ from slurm_tasks.demo.waldur.records import (
     UserUsage,
 )
 from slurm_tasks.demo.waldur.refusals import object_missing
+from slurm_tasks.demo.waldur.switches import Switches
 from slurm_tasks.demo.waldur.values import (
     Component,
     Customer,
@@ -28,6 +31,7 @@ from slurm_tasks.demo.waldur.values import (
     User,
     new_uuid,
 )
+from slurm_tasks.demo.waldur.versions import Feature, Server
 
 Clock = Callable[[], datetime]
 Record = TypeVar("Record")
@@ -57,10 +61,9 @@ def plain_uuid(text: str) -> str | None:
 class Database:
     """All records, by uuid; dictionaries keep the order of creation."""
 
-    def __init__(
-        self, generation: Generation, components: Iterable[Component], job_delay: float
-    ) -> None:
-        self.generation: Generation = generation
+    def __init__(self, server: Server, components: Iterable[Component], job_delay: float) -> None:
+        self.server = server
+        self.switches = Switches()
         self.job_delay = job_delay
         self.clock: Clock = utc_now
         self.url = ""
@@ -87,6 +90,8 @@ class Database:
         self._usage_of: dict[tuple[str, str, date], ComponentUsage] = {}
         self.user_usages: dict[str, UserUsage] = {}
         self._user_usage_of: dict[tuple[str, str], UserUsage] = {}
+        self.user_limits: dict[tuple[str, str, str], Decimal] = {}
+        """Resource uuid, component and offering user's uuid to that user's limit."""
         self.components: dict[str, OfferingComponent] = {}
         self.closed_periods: set[date] = set()
         self.agent_seen: datetime | None = None
@@ -101,13 +106,27 @@ class Database:
         self.prices = {component.spec.type: 0.0 for component in self.components.values()}
         """What the plan asks for a unit of a component; without an entry it has no price."""
 
+    @property
+    def generation(self) -> Generation:
+        """The server's generation."""
+        return self.server.generation
+
+    def has(self, feature: Feature) -> bool:
+        """Tell whether the server has a feature."""
+        return self.server.has(feature)
+
     def now(self) -> datetime:
-        """Return the simulator's time in UTC, which decides the billing period."""
+        """Return the simulator's time in UTC."""
         return self.clock().astimezone(UTC)
 
     def billing_period(self) -> date:
         """Return the first day of the current month."""
-        return self.now().date().replace(day=1)
+        return self.month_of(self.now())
+
+    def month_of(self, moment: datetime) -> date:
+        """Return the first day of a moment's month: UTC's or, on newer servers, TIME_ZONE's."""
+        zone = self.switches.time_zone if self.has(Feature.ZONED_MONTHS) else "UTC"
+        return moment.astimezone(ZoneInfo(zone)).date().replace(day=1)
 
     def schedule(self, run: Callable[[], None]) -> None:
         """Do something `job_delay` seconds from now, at the first request after that."""
@@ -221,6 +240,10 @@ class Database:
     def user_usage_of(self, usage: ComponentUsage, username: str) -> UserUsage | None:
         """Return a username's share of a component usage."""
         return self._user_usage_of.get((usage.uuid, username))
+
+    def user_usages_of(self, usage: ComponentUsage) -> list[UserUsage]:
+        """Return the shares of a component usage."""
+        return [share for share in self.user_usages.values() if share.component_usage is usage]
 
     def offering_user_of(self, user: User) -> OfferingUser | None:
         """Return a person's offering user."""

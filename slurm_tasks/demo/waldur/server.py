@@ -17,6 +17,7 @@ from slurm_tasks.demo.waldur.records import AllocationState, OrderState, Resourc
 from slurm_tasks.demo.waldur.serving import HttpThread
 from slurm_tasks.demo.waldur.shapes import order_row
 from slurm_tasks.demo.waldur.shapes_resources import resource_row
+from slurm_tasks.demo.waldur.switches import Switches
 from slurm_tasks.demo.waldur.values import (
     DEFAULT_COMPONENTS,
     Component,
@@ -28,6 +29,7 @@ from slurm_tasks.demo.waldur.values import (
     Role,
     User,
 )
+from slurm_tasks.demo.waldur.versions import server
 from slurm_tasks.demo.waldur.wire import Wire
 
 _PEOPLE = (
@@ -43,10 +45,11 @@ class WaldurSimulator:
     """A Waldur of either generation: a context manager, ready when it is entered.
 
     Args:
-        generation: "a" is a server of October 2024, "b" one of schema 8.0.5.
+        generation: "a" is a server of October 2024, "b" a newer one.
         components: What the offering bills at the start.
         port: The port on 127.0.0.1; 0 takes a free one.
         job_delay: Seconds until the server's own Celery has processed an approval.
+        version: The server's version (see `versions`), such as "7.9.3".
     """
 
     def __init__(
@@ -56,8 +59,9 @@ class WaldurSimulator:
         *,
         port: int = 0,
         job_delay: float = 0.2,
+        version: str | None = None,
     ) -> None:
-        self._db = Database(generation, components, job_delay)
+        self._db = Database(server(generation, version), components, job_delay)
         self._lock = threading.RLock()
         self._consumer = Consumer(self._db)
         for username, full_name, role in _PEOPLE:
@@ -88,6 +92,16 @@ class WaldurSimulator:
     def generation(self) -> Generation:
         """Which Waldur this is."""
         return self._db.generation
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+        return self._db.server.version
+
+    @property
+    def switches(self) -> Switches:
+        """What its administrator has set; a test may set it otherwise."""
+        return self._db.switches
 
     @property
     def url(self) -> str:
@@ -155,6 +169,12 @@ class WaldurSimulator:
         """Close a billing period such as "2026-10": usage for it is refused from now on."""
         with self._lock:
             self._db.closed_periods.add(date.fromisoformat(f"{month}-01"))
+
+    def set_user_limit(self, resource_uuid: str, type_: str, username: str, limit: object) -> None:
+        """Limit a user's share of a resource's component; the username is that of the offering."""
+        with self._lock:
+            person = next(ou for ou in self._db.offering_users.values() if ou.username == username)
+            self._db.user_limits[resource_uuid, type_, person.uuid] = Decimal(str(limit))
 
     def add_customer(self, name: str) -> Customer:
         """Add an organisation."""

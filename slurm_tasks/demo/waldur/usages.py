@@ -1,9 +1,10 @@
 """Usage reports: absolute values per component and month, per username beneath them."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
+from slurm_tasks.demo.waldur import usage_caps
 from slurm_tasks.demo.waldur.database import Database, plain_uuid
 from slurm_tasks.demo.waldur.records import (
     ComponentUsage,
@@ -21,12 +22,15 @@ from slurm_tasks.demo.waldur.refusals import (
     required,
     server_error,
 )
-from slurm_tasks.demo.waldur.values import Json, new_uuid
+from slurm_tasks.demo.waldur.usage_dates import moment_of
+from slurm_tasks.demo.waldur.values import Json, User, new_uuid
+from slurm_tasks.demo.waldur.versions import Feature
 
 _REPORTABLE = (ResourceState.OK, ResourceState.UPDATING, ResourceState.TERMINATING)
 _CLOSED = "Billing period is closed."
 _MAX_DIGITS = 20
 _MAX_PLACES = 2
+_MAX_USERNAME = 100
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Report:
     recurring: bool
 
 
-def set_usage(db: Database, body: Json) -> None:
+def set_usage(db: Database, user: User, body: Json) -> None:
     """Store a resource's usages for a month: all of them or, if one is refused, none.
 
     Raises:
@@ -47,23 +51,62 @@ def set_usage(db: Database, body: Json) -> None:
     """
     reports = _reports(body)
     plan_period, resource = _subject(db, body)
-    when = _date(db, body)
-    period = when.date().replace(day=1)
     components = _components(db, reports)
+    when = moment_of(db, user, body, components.values())
+    period = db.month_of(when)
     if resource.state not in _REPORTABLE:
         raise invalid("resource", "Resource is not in valid state.")
     if period in db.closed_periods:
         raise invalid("plan_period" if plan_period else "date", _CLOSED)
     for report in reports:
-        _check_amount(db, resource, components[report.type], report, period)
+        usage_caps.check_amount(db, resource, components[report.type], report.amount, period)
     for report in reports:
         _store(db, resource, components[report.type], report, when)
     # Waldur overwrites: a component that this report leaves out is gone from the resource.
     resource.current_usages = {report.type: report.amount for report in reports}
 
 
-def set_user_usage(db: Database, usage: ComponentUsage, body: Json) -> None:
+def set_user_usage(db: Database, user: User, usage: ComponentUsage, body: Json) -> None:
     """Store one username's share; the link to the offering user is set by the first report only.
+
+    Raises:
+        RefusedError: 400, or on GEN-A 500 for a report without `usage`.
+    """
+    _store_shares(db, [_share(db, user, usage, body)])
+
+
+def set_user_usages(db: Database, user: User, usage: ComponentUsage, body: Json) -> None:
+    """Store the shares of many usernames at once: all of them or, if one is refused, none.
+
+    Raises:
+        RefusedError: 400; nothing is stored then.
+    """
+    items = body.get("usages")
+    if not isinstance(items, list):
+        raise required("usages")
+    if not items:
+        raise invalid("usages", "This list may not be empty.")
+    _store_shares(db, [_share(db, user, usage, item) for item in items])
+
+
+@dataclass(frozen=True)
+class Share:
+    """One posted share of one username.
+
+    Attributes:
+        named: the component usage that the path names.
+        when: a moment in the month that it belongs to; None for the month that the path names.
+    """
+
+    named: ComponentUsage
+    when: datetime | None
+    username: str
+    amount: Decimal
+    offering_user: OfferingUser | None
+
+
+def _share(db: Database, user: User, usage: ComponentUsage, body: Json) -> Share:
+    """Read a share.
 
     Raises:
         RefusedError: 400, or on GEN-A 500 for a report without `usage`.
@@ -72,33 +115,57 @@ def set_user_usage(db: Database, usage: ComponentUsage, body: Json) -> None:
         raise required("username")
     if "usage" not in body:
         raise server_error() if db.generation == "a" else required("usage")
-    amount = _decimal(body["usage"], "usage")
     username = str(body["username"])
-    known = db.user_usage_of(usage, username)
-    if known is not None:
-        known.usage = amount
-        known.modified = db.now()
-        return
-    now = db.now()
+    if len(username) > _MAX_USERNAME:
+        message = f"Ensure this field has no more than {_MAX_USERNAME} characters."
+        raise invalid("username", message)
+    amount = _decimal(body["usage"], "usage")
     link = _offering_user(db, body.get("user"))
-    db.add_user_usage(UserUsage(new_uuid(), usage, username, amount, now, now, link))
+    dated = db.has(Feature.DATED_USAGE) and (body.get("date") or db.has(Feature.PARTS_NOW))
+    when = moment_of(db, user, body, [usage.component]) if dated else None
+    share = Share(usage, when, username, amount, link)
+    _check_user_limit(db, share)
+    return share
 
 
-def set_user_usages(db: Database, usage: ComponentUsage, body: Json) -> None:
-    """Store the shares of many usernames at once (GEN-B).
+def _store_shares(db: Database, shares: list[Share]) -> None:
+    wholes = [_store_share(db, share) for share in shares]
+    for usage in wholes:
+        if db.has(Feature.FILLED_TOTALS) and usage.usage == 0:
+            usage.usage = sum((part.usage for part in db.user_usages_of(usage)), Decimal(0))
 
-    Raises:
-        RefusedError: 400; nothing is stored then.
-    """
-    items = body.get("usages")
-    if not isinstance(items, list):
-        raise required("usages")
-    for item in items:
-        _decimal(item.get("usage", 0), "usage")
-        if not item.get("username"):
-            raise required("username")
-    for item in items:
-        set_user_usage(db, usage, item)
+
+def _store_share(db: Database, share: Share) -> ComponentUsage:
+    """Store a share; return the component usage that it went to."""
+    now = db.now()
+    usage = share.named
+    if share.when is not None:
+        usage = _usage_of(db, usage.resource, usage.component, share.when)
+    known = db.user_usage_of(usage, share.username)
+    if known is None:
+        known = UserUsage(
+            new_uuid(), usage, share.username, share.amount, now, now, share.offering_user
+        )
+        db.add_user_usage(known)
+    known.usage = share.amount
+    known.modified = now
+    return usage
+
+
+def _check_user_limit(db: Database, share: Share) -> None:
+    """Refuse a share above its user's own limit; what is stored of it counts, too."""
+    if share.offering_user is None:
+        return
+    named = share.named
+    limit = db.user_limits.get(
+        (named.resource.uuid, named.component.spec.type, share.offering_user.uuid)
+    )
+    row: ComponentUsage | None = named
+    if share.when is not None:
+        row = db.usage_of(named.resource, named.component, db.month_of(share.when))
+    known = row and db.user_usage_of(row, share.username)
+    if limit is not None and (known.usage if known else 0) + share.amount > limit:
+        raise invalid_list("User usage exceeds the limit.")
 
 
 def _reports(body: Json) -> list[Report]:
@@ -160,17 +227,6 @@ def _subject(db: Database, body: Json) -> tuple[PlanPeriod | None, Resource]:
     raise invalid("non_field_errors", "Either plan_period or resource should be provided.")
 
 
-def _date(db: Database, body: Json) -> datetime:
-    """Return the moment of the usage: GEN-A ignores a posted date, GEN-B honours it."""
-    if db.generation == "a" or not body.get("date"):
-        return db.now()
-    try:
-        when = datetime.fromisoformat(str(body["date"]))
-    except ValueError:
-        raise invalid("date", "Datetime has wrong format.") from None
-    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
-
-
 def _components(db: Database, reports: list[Report]) -> dict[str, OfferingComponent]:
     found = {}
     unknown = []
@@ -185,40 +241,26 @@ def _components(db: Database, reports: list[Report]) -> dict[str, OfferingCompon
     return found
 
 
-def _check_amount(
-    db: Database, resource: Resource, component: OfferingComponent, report: Report, period: date
-) -> None:
-    """Refuse usage above the component's own limit; the resource's limit is not looked at."""
-    limit = component.spec.limit_amount
-    if limit is None:
-        return
-    total = report.amount
-    if component.spec.limit_period != "month":
-        total += sum(
-            usage.usage
-            for usage in db.usages.values()
-            if usage.resource is resource
-            and usage.component is component
-            and usage.billing_period != period
-        )
-    if total > limit:
-        raise invalid_list(f"Total amount exceeds limit. Total amount: {total}, limit: {limit}.")
-
-
 def _store(
     db: Database, resource: Resource, component: OfferingComponent, report: Report, when: datetime
 ) -> None:
-    period = when.date().replace(day=1)
-    usage = db.usage_of(resource, component, period)
-    if usage is None:
-        usage = ComponentUsage(
-            new_uuid(), resource, component, period, report.amount, when, db.now()
-        )
-        db.add_usage(usage)
+    usage = _usage_of(db, resource, component, when)
     usage.usage = report.amount
     usage.date = when
     usage.description = report.description
     usage.recurring = report.recurring
+
+
+def _usage_of(
+    db: Database, resource: Resource, component: OfferingComponent, when: datetime
+) -> ComponentUsage:
+    """Return a resource's usage of a component in a moment's month, which is made if need be."""
+    month = db.month_of(when)
+    usage = db.usage_of(resource, component, month)
+    if usage is None:
+        usage = ComponentUsage(new_uuid(), resource, component, month, Decimal(0), when, db.now())
+        db.add_usage(usage)
+    return usage
 
 
 def _offering_user(db: Database, url: object) -> OfferingUser | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date
@@ -39,9 +39,14 @@ class Site:
 
     @classmethod
     @contextmanager
-    def started(cls, generation: Generation) -> Iterator[Site]:
+    def started(
+        cls,
+        generation: Generation,
+        version: str | None = None,
+        components: Iterable[Component] = COMPONENTS,
+    ) -> Iterator[Site]:
         """Start a simulator."""
-        with WaldurSimulator(generation, COMPONENTS, job_delay=NEVER) as waldur:
+        with WaldurSimulator(generation, components, job_delay=NEVER, version=version) as waldur:
             customer = waldur.add_customer("University A")
             project = waldur.add_project(customer, "Protein Folding")
             alice = waldur.add_user("alice", "Alice Araña")
@@ -107,6 +112,11 @@ class Site:
         usages = [{"type": type_, "amount": amount} for type_, amount in amounts.items()]
         body = {"resource": resource, "usages": usages}
         return self.post("marketplace-component-usages/set_usage/", body)
+
+    def usage_uuid(self, resource: str, type_: str = "cpu") -> str:
+        """Return the uuid of a resource's first component usage of a type."""
+        rows = self.get("marketplace-component-usages/", resource_uuid=resource, type=type_)
+        return str(rows[0]["uuid"])
 
     def state_of(self, resource: str) -> str:
         """Return a resource's state."""

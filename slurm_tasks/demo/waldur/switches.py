@@ -1,0 +1,14 @@
+"""What an administrator sets on a server and its offering, beside what its version does."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Switches:
+    """A server's settings and an offering's options.
+
+    Attributes:
+        time_zone: the server's TIME_ZONE; it decides the month of a usage on newer servers.
+    """
+
+    time_zone: str = "UTC"

@@ -1,0 +1,107 @@
+"""Which server this is: what each version of Waldur does, by named features.
+
+Generation A is the recorded server of October 2024. Generation B is many servers; what is said of
+them was read in their source, their own tests or the published clients, and not run. Where it is
+not known when a change came, the stricter of the two behaviours is played for all that may have it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+
+from slurm_tasks.demo.waldur.values import Generation
+
+OLDEST = "7.6.7"
+"""The oldest server of generation B that is played: July 2025."""
+NEWEST = "8.1.3"
+"""The newest: autumn 2026."""
+DEFAULT_VERSIONS: dict[Generation, str] = {"a": "7.1.0", "b": "8.0.5"}
+
+
+class Feature(StrEnum):
+    """What some servers do and others don't."""
+
+    OPEN_VERSION = "version/ answers any token, not only staff's"
+    DATED_USAGE = "set_usage and set_user_usage know a `date`; others drop it"
+    STAFF_DATES = "only staff may send that `date`"
+    PARTS_NOW = "a user's part without a date belongs to this month, whatever row the path names"
+    PAST_LIMITS = "a provider may date limit-based components into past months"
+    PREPAID_WORDING = "the refusal of a past month speaks of prepaid components, too"
+    ZONED_MONTHS = "a usage's month is that of the server's TIME_ZONE, not UTC's"
+    BULK_USER_USAGES = "set_user_usages takes many users' parts, all or nothing"
+    FILLED_TOTALS = "a total of 0 becomes the sum of the users' parts that are reported"
+    USAGE_CAPS = "a usage above the component's limit_amount is refused"
+    MONTHLY_CAPS_TWICE = "the row that is replaced counts against a limit_amount of a month, too"
+
+
+@dataclass(frozen=True)
+class Span:
+    """The servers that have a feature, and how that is known.
+
+    Attributes:
+        since: the first version of generation B that has it; "" where the first one has it.
+        until: the first version that has it no more; "" where the newest has it.
+        proof: S source, T server's own test, C published client, D documentation, R recorded.
+        older: whether generation A has it.
+    """
+
+    since: str = ""
+    until: str = ""
+    proof: str = ""
+    older: bool = False
+
+
+SPANS = {
+    Feature.OPEN_VERSION: Span("8.1.2", proof="C 8.1.0 and 8.1.2, S; R for A"),
+    Feature.DATED_USAGE: Span("7.9.0", proof="C 7.8.9 lacks it, C 7.9.0 has it"),
+    Feature.STAFF_DATES: Span("7.9.0", "7.9.3", proof="C 7.9.0-7.9.2, in words"),
+    Feature.PARTS_NOW: Span("7.9.0", proof="C, in words; no test tells the two readings apart"),
+    Feature.PAST_LIMITS: Span("7.9.3", proof="C 7.9.3, S, T"),
+    Feature.PREPAID_WORDING: Span("8.1.0", proof="T of autumn 2026; T before lacks it"),
+    Feature.ZONED_MONTHS: Span("7.7.5", proof="T, S; about August 2025"),
+    Feature.BULK_USER_USAGES: Span("8.0.5", proof="C, D"),
+    Feature.FILLED_TOTALS: Span("8.1.2", proof="T of autumn 2026"),
+    Feature.USAGE_CAPS: Span(until="8.1.2", proof="C 8.1.2, T; R for A", older=True),
+    Feature.MONTHLY_CAPS_TWICE: Span(until="8.1.2", proof="S of May 2026; R for A, which doesn't"),
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server of a generation and a version.
+
+    Attributes:
+        without: features that it lacks although its version has them.
+    """
+
+    generation: Generation
+    version: str
+    without: frozenset[Feature] = frozenset()
+
+    def has(self, feature: Feature) -> bool:
+        """Tell whether this server has a feature."""
+        if feature in self.without:
+            return False
+        span = SPANS[feature]
+        if self.generation == "a":
+            return span.older
+        version = _numbers(self.version)
+        return _numbers(span.since) <= version and (
+            not span.until or version < _numbers(span.until)
+        )
+
+
+# The default of generation B is as lenient as the service still needs it in its own tests.
+_LENIENT = frozenset({Feature.PARTS_NOW, Feature.PAST_LIMITS, Feature.MONTHLY_CAPS_TWICE})
+
+
+def server(generation: Generation, version: str | None = None) -> Server:
+    """Return the server of a version, or the generation's default one."""
+    if version is None:
+        return Server(generation, DEFAULT_VERSIONS[generation], without=_LENIENT)
+    return Server(generation, version)
+
+
+@cache
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")) if version else ()
