@@ -19,6 +19,7 @@ class Account:
         blocked: whether it accepts no jobs (GrpSubmitJobs=0).
         qos: the QoS that its jobs may run in, its own or inherited.
         held: users whose association with it accepts no jobs (GrpSubmitJobs=0).
+        unread_limits: limits that are not understood, as listed, by TRES; they are not in `limits`.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Account:
     blocked: bool = False
     qos: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
+    unread_limits: Mapping[str, str] = field(default_factory=dict)
 
     def is_marked(self, kind: Kind, uuid: str) -> bool:
         """Tell whether the service made this account for that very thing."""

@@ -183,8 +183,8 @@ def _names(root: yaml.MappingNode) -> Iterator[tuple[int, str]]:
     for key, _ in root.value:
         if key.tag != _STRING or not tres.is_tres(key.value.lower()):
             text = (
-                f"{key.value!r} is not a TRES: write its type, with the name after a slash for gres"
-                " (cpu, mem, gres/gpu, gres/gpu:a100, …)"
+                f"{key.value!r} is not a TRES: write its type, and after a slash its name if it"
+                " has one (cpu, mem, gres/gpu, gres/gpu:a100, …)"
             )
             yield key.start_mark.line + 1, text
 

@@ -55,8 +55,9 @@ Limits = dict[
 ]
 
 
-Found = dict[Annotated[str, AfterValidator(_tres)], int]
-"""Limits as the cluster has them: an administrator may have set more than MAX_MINUTES."""
+Found = dict[str, int]
+"""Limits as the cluster has them, of whatever TRES: an administrator may have set more than
+MAX_MINUTES."""
 
 
 class Message(BaseModel):
@@ -245,6 +246,7 @@ class AllocationState(Message):
         account: its account.
         present: whether the cluster has the account.
         limits: TRES-minutes.
+        unread_limits: limits that are not understood, as listed, by TRES.
         users: its users.
         usage: what it used, by month.
     """
@@ -253,6 +255,7 @@ class AllocationState(Message):
     account: AccountName
     present: bool
     limits: Found = {}
+    unread_limits: dict[str, str] = {}
     users: tuple[str, ...] = ()
     usage: tuple[PeriodUsage, ...] = ()
 

@@ -1,7 +1,7 @@
 """TRES: reading SLURM's `cpu=4,gres/gpu=1,mem=4G` and writing limits.
 
-Memory is in MB everywhere (a bare number means MB to SLURM, too). Suffixes are powers of 1024,
-as SLURM's own conversion prints them.
+Memory and burst buffers are in MB everywhere (a bare number means MB to SLURM, too). Suffixes are
+powers of 1024, as SLURM's own conversion prints them.
 """
 
 import re
@@ -10,7 +10,11 @@ from decimal import Decimal
 
 from slurm_tasks.errors import ParseError
 
-_TRES_NAME = re.compile(r"[a-z]+(?:/[a-z0-9_.-]+(?::[a-z0-9_.-]+)?)?")
+_READABLE = re.compile(r"[a-z]+(?:/[^\s,]+)?")
+"""What SLURM lists: it takes nearly anything for a name (`license/matlab@flex`, `license/e=f`,
+`gres/gpu:1g.5gb+me`), folds it to lower case, and separates by commas."""
+_TRES_NAME = re.compile(r"[a-z]+(?:/[^\s,=:/]+(?:[:/][^\s,=:/]+)*)?")
+"""What can be named in a limit or be billed: SLURM splits `license/e=f=5` at the first `=`."""
 _VALUE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)")
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 _MEGABYTE = 2
@@ -21,16 +25,24 @@ UNLIMITED = -1
 
 
 def is_tres(name: str) -> bool:
-    """Tell whether a name is one of SLURM's: a type, with its name after a slash for gres."""
-    return bool(_TRES_NAME.fullmatch(name))
+    """Tell whether a name is one of SLURM's, folded: a type, with a name after a slash for some.
+
+    SLURM itself takes `license/matlab@flex` and `gres/gpu:1g.5gb+me`, among others.
+    """
+    return name == name.lower() and bool(_TRES_NAME.fullmatch(name))
+
+
+def is_in_megabytes(name: str) -> bool:
+    """Tell whether SLURM counts a TRES in MB: memory and burst buffers (measured: `bb/x=4G`)."""
+    return name == "mem" or name.startswith("bb/")
 
 
 def _count(name: str, text: str) -> int:
     found = _VALUE.fullmatch(text)
-    if not found:
+    if not found or not _READABLE.fullmatch(name):
         raise ParseError(f"the TRES value {name}={text} is not a number")
     power = _POWER[found[2]]
-    if name == "mem" and found[2]:
+    if is_in_megabytes(name) and found[2]:
         power -= _MEGABYTE
     return int((Decimal(found[1]) * Decimal(1024) ** power).to_integral_value())
 
@@ -44,14 +56,29 @@ def parse(text: str) -> dict[str, int]:
     Raises:
         ParseError: any part of it is not understood.
     """
-    counts: dict[str, int] = {}
-    for part in filter(None, text.strip().split(",")):
-        name, equals, value = part.partition("=")
-        name = name.strip().lower()
-        if not equals or not is_tres(name):
-            raise ParseError(f"the TRES string {text!r} is not understood at {part!r}")
-        counts[name] = _count(name, value.strip())
+    counts, unread = parse_parts(text)
+    for part in unread.values():
+        raise ParseError(f"the TRES string {text!r} is not understood at {part!r}")
     return counts
+
+
+def parse_parts(text: str) -> tuple[dict[str, int], dict[str, str]]:
+    """Read a TRES string part by part: one that is not understood leaves the others alone.
+
+    Returns:
+        Counts by TRES, memory in MB; and the parts that are not understood, by their TRES (by
+        themselves where none is named).
+    """
+    counts: dict[str, int] = {}
+    unread: dict[str, str] = {}
+    for part in filter(None, text.strip().split(",")):
+        name, _, value = part.rpartition("=")  # SLURM itself lists `license/e=f=1`
+        name = name.strip().lower()
+        try:
+            counts[name] = _count(name, value.strip())
+        except ParseError:
+            unread[name or part] = part
+    return counts, unread
 
 
 def listed(name: str, value: int) -> int:
@@ -61,7 +88,7 @@ def listed(name: str, value: int) -> int:
     `2.50T` (measured, alike on 22.05, 24.11 and 26.05). A limit that was set so must not count
     as different for ever.
     """
-    if name != "mem" or value < 0:
+    if not is_in_megabytes(name) or value < 0:
         return value
     number, power = Decimal(value), 0
     while number >= _KILO and int(number) % (_KILO // 2) == 0:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+import structlog
+
 from slurm_tasks.errors import CommandError, ConfigurationError, PermanentError
 from slurm_tasks.model import changes as model
 from slurm_tasks.model.cluster import Associations, Cluster
@@ -15,8 +17,11 @@ from slurm_tasks.slurm.commands import Command, Write
 from slurm_tasks.slurm.lock import Writer
 
 T = TypeVar("T")
+log = structlog.stdlib.get_logger(__name__)
 NAMES = 1000
 """Most users or jobs in one argument list."""
+SHOWN = 10
+"""Most names in one line of the log."""
 
 
 class Runs(Protocol):
@@ -70,8 +75,15 @@ class SlurmCluster:
         return self.runner.read(commands.ShowConfig())
 
     def read(self) -> Cluster:
-        """Read all accounts with their users and limits: one command, whatever their number."""
-        return self.runner.read(commands.ShowAccounts(self.name))
+        """Read all accounts with their users and limits: one command, whatever their number.
+
+        A limit that is not understood is told, and left out: it keeps nothing from being done.
+        """
+        state = self.runner.read(commands.ShowAccounts(self.name))
+        unread = {a.name: sorted(a.unread_limits.values()) for a in state.accounts.values()}
+        if told := {name: parts for name, parts in unread.items() if parts}:
+            log.warning("limits_not_understood", accounts=dict(sorted(told.items())[:SHOWN]))
+        return state
 
     def in_force(self) -> Associations:
         """Read the associations that slurmctld acts by."""

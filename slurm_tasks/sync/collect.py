@@ -58,6 +58,7 @@ def _allocation(
         account=name,
         present=account is not None,
         limits=dict(account.limits) if account else {},
+        unread_limits=dict(account.unread_limits) if account else {},
         users=tuple(sorted(account.users)) if account else (),
         usage=tuple(by_account[name] for by_account in usage),
     )

@@ -225,6 +225,9 @@ def _unlimited(control: Control, resource: Resource, allocation: AllocationState
     """Tell of limits that Waldur has and the cluster doesn't; Waldur has no word for unlimited."""
     for name, component in control.components.items():
         limit = resource.limits.get(name)
+        if unread := allocation.unread_limits.get(name):
+            yield f"{allocation.account}: the cluster's limit {unread} is not understood"
+            continue
         if component.accounting_type == "limit" and limit and name not in allocation.limits:
             log.warning("limit_not_set", account=allocation.account, component=name, waldur=limit)
             yield f"{allocation.account}: Waldur has {name}={limit}, the cluster sets no limit"

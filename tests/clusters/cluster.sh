@@ -334,7 +334,7 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=$((PORT + 2))
 AccountingStorageEnforce=associations,limits,qos
-AccountingStorageTRES=gres/gpu
+AccountingStorageTRES=gres/gpu,gres/gpu:1g.5gb+me,license/matlab@flex,bb/scratch
 GresTypes=gpu
 SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=1
 KillWait=2

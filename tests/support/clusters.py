@@ -28,7 +28,6 @@ _DATABASE = "slurm_acct_db"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _NEEDED_CAPABILITIES = {18: "CAP_SYS_CHROOT", 21: "CAP_SYS_ADMIN", 27: "CAP_MKNOD"}
 _FIRST_INJECTED_JOB = 1_000_001
-_TRES_ID = {"cpu": 1, "mem": 2, "energy": 3, "node": 4, "billing": 5}
 # slurm.h's enum job_states, and JOB_REQUEUE as slurmdbd stores an earlier run of a job.
 _JOB_STATE = {
     "PENDING": 0,
@@ -236,7 +235,7 @@ class RealCluster:
         if not jobs:
             return []
         associations = self._association_ids()
-        tres_ids = {**_TRES_ID, "gres/gpu": self._gpu_tres_id()}
+        tres_ids = self._tres_ids()
         ids = self._ids_for(jobs)
         statements = ["BEGIN"]
         for job, job_id in zip(jobs, ids, strict=True):
@@ -426,9 +425,9 @@ class RealCluster:
         )
         return {(account, user): int(number) for account, user, number in rows}
 
-    def _gpu_tres_id(self) -> int:
-        [[number]] = self.sql("SELECT id FROM tres_table WHERE type='gres' AND name='gpu'")
-        return int(number)
+    def _tres_ids(self) -> dict[str, int]:
+        rows = self.sql("SELECT id, type, name FROM tres_table WHERE deleted=0")
+        return {f"{kind}/{name}" if name else kind: int(number) for number, kind, name in rows}
 
     def _ids_for(self, jobs: Sequence[InjectedJob]) -> list[int]:
         [[highest]] = self.sql(f"SELECT COALESCE(MAX(id_job), 0) FROM {CLUSTER}_job_table")
@@ -557,7 +556,7 @@ def _slurm_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _tres_ids(tres: str, ids: dict[str, int]) -> str:
+def _stored_tres(tres: str, ids: dict[str, int]) -> str:
     """``cpu=4,mem=2G`` as slurmdbd stores it: ids, memory in MB."""
     parts = []
     for item in tres.split(",") if tres else []:
@@ -572,7 +571,7 @@ def _insertion(
     job: InjectedJob, job_id: int, association: int, tres_ids: dict[str, int]
 ) -> list[str]:
     submit = job.submit if job.submit is not None else job.start
-    tres = _tres_ids(job.tres, tres_ids)
+    tres = _stored_tres(job.tres, tres_ids)
     cpus = int(dict(item.split("=") for item in tres.split(",") if item).get("1", "1"))
     columns: dict[str, str | int] = {
         "mod_time": job.end or job.start or submit,

@@ -52,13 +52,15 @@ class ShowAccounts(Command[Cluster]):
                 if submit == "0":
                     held.setdefault(name, set()).add(user)
             else:
+                read, unread = tres.parse_parts(limits)
                 accounts[name] = Account(
                     name,
                     parent,
                     description,
-                    _limits(name, limits),
+                    read,
                     blocked=submit == "0",
                     qos=frozenset(filter(None, qos.split(","))),
+                    unread_limits=unread,
                 )
         if "root" not in accounts:
             raise ParseError(
@@ -90,13 +92,6 @@ class ShowAccounts(Command[Cluster]):
                 held = f"{held} {text}"
         if held is not None:
             yield held
-
-
-def _limits(account: str, text: str) -> dict[str, int]:
-    try:
-        return tres.parse(text)
-    except ParseError as error:
-        raise ParseError(f"account {account!r}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -185,7 +180,7 @@ class ShowAssociations(Command[Associations]):
         r"ClusterName=\S+ Account=(\S+) UserName=(\S*?)(?:\(\d+\))? Partition=.*"
         r" GrpSubmitJobs=(\w+)\(.* GrpTRESMins=(\S*)"
     )
-    _LIMIT: ClassVar[re.Pattern[str]] = re.compile(r"([^,=]+)=(\d+)\(")
+    _LIMIT: ClassVar[re.Pattern[str]] = re.compile(r"([^,]+)=(\d+)\(")
 
     def argv(self) -> list[str]:
         """Ask slurmctld, one line for each."""

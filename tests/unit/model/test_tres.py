@@ -26,6 +26,15 @@ names = st.sampled_from(["cpu", "mem", "node", "billing", "gres/gpu", "gres/gpu:
         ("cpu=1.50K", {"cpu": 1536}),
         ("gres/gpu:a100=2", {"gres/gpu:a100": 2}),
         ("CPU=1", {"cpu": 1}),
+        ("cpu=1,license/matlab@flex=1", {"cpu": 1, "license/matlab@flex": 1}),
+        ("gres/gpu:1g.5gb+me=2,license/Q:R=3", {"gres/gpu:1g.5gb+me": 2, "license/q:r": 3}),
+        ("license/e=f=1,license/par(en)=2", {"license/e=f": 1, "license/par(en)": 2}),
+        (
+            "license/a/b=1,license/p|q=2,license/é=3",
+            {"license/a/b": 1, "license/p|q": 2} | {"license/é": 3},
+        ),
+        ("bb/scratch=4G", {"bb/scratch": 4096}),
+        ("fs/lustre=1048576", {"fs/lustre": 1048576}),
         ("cpu=1,", {"cpu": 1}),
     ],
 )
@@ -44,6 +53,14 @@ def test_what_is_not_understood_is_an_error_and_never_zero(text: str) -> None:
         tres.parse(text)
 
     assert text in str(caught.value)
+
+
+def test_a_part_that_is_not_understood_leaves_the_others_alone() -> None:
+    """It is told by its TRES, and as it stands where it names none."""
+    counts, unread = tres.parse_parts("cpu=4,license/x=many,mem=1G,nonsense,=7")
+
+    assert counts == {"cpu": 4, "mem": 1024}
+    assert unread == {"license/x": "license/x=many", "nonsense": "nonsense", "=7": "=7"}
 
 
 @given(st.dictionaries(names, st.integers(0, 2**53 - 1)))
@@ -73,6 +90,7 @@ def test_odd_numbers_are_read_or_refused(name: str, value: str) -> None:
 def test_memory_limits_are_listed_rounded(value: int, shown: int) -> None:
     """As `2.50T`, where the MB and the GB are multiples of 512; all others to the megabyte."""
     assert tres.listed("mem", value) == shown
+    assert tres.listed("bb/scratch", value) == shown
 
 
 @pytest.mark.parametrize(("name", "value"), [("cpu", 2621952), ("mem", tres.UNLIMITED)])
@@ -86,13 +104,22 @@ def test_limits_are_written_sorted_and_unlimited_as_minus_one() -> None:
     assert tres.render({"mem": 5, "cpu": tres.UNLIMITED}) == "cpu=-1,mem=5"
 
 
-@pytest.mark.parametrize("name", ["cpu", "gres/gpu", "gres/gpu:a100", "license/matlab", "fs/disk"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("cpu", "gres/gpu", "gres/gpu:a100", "gres/gpu:1g.5gb+me", "fs/disk", "bb/scratch"),
+        *("license/matlab", "license/matlab@flex", "license/par(en)", "license/a/b", "ic/ofed"),
+    ],
+)
 def test_types_and_their_names_are_tres(name: str) -> None:
     """A type, and after a slash the name of a gres, with its model."""
     assert tres.is_tres(name)
 
 
-@pytest.mark.parametrize("name", ["", "CPU", "gres/", "cpu=1", "cpu,mem", "cpu ", "1cpu", "gpu/a:"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "CPU", "gres/", "cpu=1", "cpu,mem", "cpu ", "1cpu", "gpu/a:", "license/A", "license/a=b"],
+)
 def test_other_words_are_no_tres(name: str) -> None:
     """Nothing that could add a second limit or an option passes."""
     assert not tres.is_tres(name)

@@ -462,10 +462,12 @@ def test_a_listing_without_the_cluster_is_an_error() -> None:
         ShowAccounts("elsewhere").parse(listing())
 
 
-def test_a_limit_that_is_not_understood_names_its_account() -> None:
-    """It is never taken for no limit."""
-    with pytest.raises(ParseError, match="account 'a1': the TRES value cpu=N"):
-        accounts("lab|a1|root|||normal|cpu=N|x")
+def test_a_limit_that_is_not_understood_is_that_accounts_own_matter() -> None:
+    """It is left out and told; the account's other limits, and other accounts, are read."""
+    found = accounts("lab|a1|root|||normal|cpu=N,mem=1G|x", "lab|a2|root|||normal|cpu=5|x")
+
+    assert (found["a1"].limits, found["a1"].unread_limits) == ({"mem": 1024}, {"cpu": "cpu=N"})
+    assert (found["a2"].limits, found["a2"].unread_limits) == ({"cpu": 5}, {})
 
 
 def test_users_of_no_account_are_an_error() -> None:

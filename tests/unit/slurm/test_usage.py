@@ -98,7 +98,7 @@ def test_suspended_time_is_read_with_days() -> None:
 )
 def test_usage_that_is_not_understood_is_an_error(row: str) -> None:
     """A job's row that can't be read is never a job that used nothing."""
-    with pytest.raises(ParseError, match=r"a job|the TRES value|expected 7 columns"):
+    with pytest.raises(ParseError, match=r"a job|the TRES string|expected 7 columns"):
         parsed(row)
 
 

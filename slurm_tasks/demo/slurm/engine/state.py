@@ -10,6 +10,7 @@ import time
 TRES = (
     *(("cpu", ""), ("mem", ""), ("energy", ""), ("node", ""), ("billing", "")),
     *(("fs", "disk"), ("vmem", ""), ("pages", ""), ("gres", "gpu")),
+    *(("gres", "gpu:1g.5gb+me"), ("license", "matlab@flex"), ("bb", "scratch")),
 )
 
 _SCHEMA = """

@@ -27,7 +27,7 @@ def parse(option: str, text: str, known: set[str], complaints: list[str]) -> dic
         if not equals or name not in known:
             what = f"TRES known by type {name}" if equals else f"TRES id found for {item}"
             raise RefusedError(f"sacctmgr: error: slurmdb_format_tres_str: no {what}", *unknown)
-        counts[name] = _count(value, complaints, memory=name == "mem")
+        counts[name] = _count(value, complaints, memory=_in_megabytes(name))
     return counts
 
 
@@ -46,10 +46,14 @@ def _count(value: str, complaints: list[str], *, memory: bool) -> int:
     return int(count * 1024**power)
 
 
+def _in_megabytes(name: str) -> bool:
+    return name == "mem" or name.startswith("bb/")
+
+
 def limits(counts: dict[str, int]) -> str:
-    """Print limits; memory, counted in MB, in a larger unit."""
+    """Print limits; memory and burst buffers, counted in MB, in a larger unit."""
     return ",".join(
-        f"{name}={_memory(count) if name == 'mem' else count}"
+        f"{name}={_memory(count) if _in_megabytes(name) else count}"
         for name, count in sorted(counts.items())
     )
 
