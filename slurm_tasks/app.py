@@ -61,11 +61,28 @@ def _check_settings(instance: Any, **_: object) -> None:  # noqa: ANN401 - Celer
     try:
         settings.check(groups)
         if settings.Waldur in groups:
-            from slurm_tasks import tres_config
-
-            tres_config.read(settings.load(settings.Waldur))
+            _check_waldur()
     except ConfigurationError as error:
         stop(error)
+
+
+def _check_waldur() -> None:
+    """Look at what a control worker needs beside its variables.
+
+    Raises:
+        ConfigurationError: with every problem.
+    """
+    from slurm_tasks import outgoing, tres_config
+
+    waldur = settings.load(settings.Waldur)
+    problems: list[str] = []
+    for needed in (tres_config.read, outgoing.way):
+        try:
+            needed(waldur)
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
 
 
 @signals.celeryd_after_setup.connect
@@ -106,9 +123,9 @@ def _logging(**_: object) -> None:
 @signals.celeryd_init.connect
 @signals.beat_init.connect
 def _sentry(**_: object) -> None:
-    from slurm_tasks import sentry, settings_view
+    from slurm_tasks import outgoing, sentry, settings_view
 
-    urls = (str(app.conf.broker_url), str(app.conf.result_backend))
+    urls = (str(app.conf.broker_url), str(app.conf.result_backend), *outgoing.proxies())
     sentry.start(settings.load(settings.Service), settings_view.secrets(*urls))
 
 

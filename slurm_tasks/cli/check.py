@@ -45,7 +45,7 @@ def _workers() -> Iterator["Finding"]:
 
 
 def _findings(local: bool, timeout: int) -> Iterator["Finding"]:
-    from slurm_tasks import settings
+    from slurm_tasks import outgoing, settings
     from slurm_tasks.errors import ConfigurationError
     from slurm_tasks.model.findings import failed, ok
     from slurm_tasks.model.messages import CheckRequest
@@ -55,8 +55,9 @@ def _findings(local: bool, timeout: int) -> Iterator["Finding"]:
     sound = True
     for group in groups:
         try:
-            settings.load(group)
-            yield ok("settings", f"{group.title}: valid")
+            given = settings.load(group)
+            proxy = outgoing.way(given).proxy if isinstance(given, settings.Waldur) else None
+            yield ok("settings", f"{group.title}: valid{f', through {proxy}' if proxy else ''}")
         except ConfigurationError as error:
             sound = False
             yield from (failed("settings", problem) for problem in error.problems)

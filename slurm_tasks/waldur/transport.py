@@ -18,8 +18,8 @@ import stamina
 import structlog
 from waldur_api_client import AuthenticatedClient
 
-from slurm_tasks import metrics
-from slurm_tasks.errors import WaldurError, WaldurRefusedError
+from slurm_tasks import metrics, outgoing
+from slurm_tasks.errors import ConfigurationError, WaldurError, WaldurRefusedError
 from slurm_tasks.settings import Waldur as Settings
 from slurm_tasks.version import __version__
 
@@ -40,6 +40,7 @@ _PASSING = frozenset(
     }
 )
 _HICCUPS = frozenset({429, 502, 503, 504})
+_UNTRUSTED = ". If it is a site's own CA, name its certificates in REQUESTS_VERIFY_SSL"
 _UUID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 
 Query = Sequence[tuple[str, str | int]]
@@ -58,19 +59,31 @@ class Transport:
 
     Args:
         settings: where it is, and the token.
+
+    Raises:
+        ConfigurationError: no request can be sent as the settings and the environment say.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._token = settings.api_token
-        self._client = AuthenticatedClient(
-            base_url=settings.api_url.removesuffix("/api/"),
-            token=self._token.get_secret_value(),
-            prefix="Token",
-            timeout=httpx.Timeout(settings.timeout, connect=min(settings.timeout, 10)),
-            verify_ssl=settings.verify_ssl,
-            headers={"User-Agent": f"waldur-slurm-tasks/{__version__}"},
-            follow_redirects=False,
-        ).get_httpx_client()
+        way = outgoing.way(settings)
+        self.proxy = way.proxy
+        try:
+            self._client = AuthenticatedClient(
+                base_url=settings.api_url.removesuffix("/api/"),
+                token=self._token.get_secret_value(),
+                prefix="Token",
+                timeout=httpx.Timeout(settings.timeout, connect=min(settings.timeout, 10)),
+                verify_ssl=way.tls,
+                headers={"User-Agent": f"waldur-slurm-tasks/{__version__}"},
+                follow_redirects=False,
+                httpx_args={"proxy": _httpx_proxy(way.proxy), "trust_env": False},
+            ).get_httpx_client()
+        except httpx.InvalidURL as error:
+            variables = f"WALDUR_API_URL or {way.proxy.variable}" if way.proxy else "WALDUR_API_URL"
+            raise ConfigurationError(
+                f"{variables}: no request can be sent to it ({error})"
+            ) from None
 
     def close(self) -> None:
         """Close the connections."""
@@ -149,7 +162,11 @@ class Transport:
             status = response.status_code
         except httpx.HTTPError as error:
             # the type says what happened; the text of some errors repeats headers
-            raise UnavailableError(f"{method} {path}: {type(error).__name__}: {error}") from error
+            via = f" (through {self.proxy})" if self.proxy else ""
+            hint = _UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
+            raise UnavailableError(
+                f"{method} {path}: {type(error).__name__}: {error}{via}{hint}"
+            ) from error
         finally:
             seconds = round(time.monotonic() - began, 3)
             log.debug("waldur_request", method=method, path=path, status=status, seconds=seconds)
@@ -176,6 +193,8 @@ class Transport:
             raise UnavailableError(said, _retry_after(response))
         if status == HTTPStatus.UNAUTHORIZED:
             raise WaldurError(f"{said}. Check WALDUR_API_TOKEN")
+        if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise WaldurError(f"{said}. It is {self.proxy} that wants other credentials")
         if response.is_server_error or status in _PASSING:
             raise WaldurError(said)
         raise WaldurRefusedError(request, status, messages, html=_is_html(response))
@@ -190,6 +209,10 @@ class Transport:
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             request = f"{response.request.method} {response.request.url.path}"
             raise WaldurError(f"{request}: the answer is not JSON: {error}") from error
+
+
+def _httpx_proxy(proxy: outgoing.Proxy | None) -> httpx.Proxy | None:
+    return httpx.Proxy(proxy.url, ssl_context=proxy.tls) if proxy else None
 
 
 def _is_html(response: httpx.Response) -> bool:

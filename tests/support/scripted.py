@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,8 +52,8 @@ class Scripted:
 
 
 @contextmanager
-def scripted() -> Iterator[Scripted]:
-    """Serve on a free port."""
+def scripted(tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
+    """Serve on a free port, by TLS with what shows a certificate."""
     script = Scripted(answers=[Answer(body="{}")])
 
     class Handler(BaseHTTPRequestHandler):
@@ -80,7 +81,9 @@ def scripted() -> Iterator[Scripted]:
             """Keep quiet."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        script.url = f"http://127.0.0.1:{server.server_address[1]}/api/"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        script.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}/api/"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
