@@ -16,6 +16,7 @@ from slurm_tasks.demo.waldur import (
     api_resources,
     api_slurm,
     api_usages,
+    orders,
 )
 from slurm_tasks.demo.waldur.calls import Answer, Call, Endpoint
 from slurm_tasks.demo.waldur.database import Database
@@ -58,6 +59,7 @@ class Api:
         if found is not None:
             headers["Allow"] = found[0].allow
         with self._lock:
+            orders.start_due(self._db)
             self._db.run_due_jobs()
             try:
                 answer = self._answer(request, raw, found)

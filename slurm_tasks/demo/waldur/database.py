@@ -123,6 +123,10 @@ class Database:
         """Return the first day of the current month."""
         return self.month_of(self.now())
 
+    def today(self) -> date:
+        """Return the server's day."""
+        return self.now().astimezone(ZoneInfo(self.switches.time_zone)).date()
+
     def month_of(self, moment: datetime) -> date:
         """Return the first day of a moment's month: UTC's or, on newer servers, TIME_ZONE's."""
         zone = self.switches.time_zone if self.has(Feature.ZONED_MONTHS) else "UTC"

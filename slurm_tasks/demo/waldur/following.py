@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from slurm_tasks.demo.waldur import allocations, orders
+from slurm_tasks.demo.waldur import allocations, order_states, orders
 from slurm_tasks.demo.waldur.database import Database
 from slurm_tasks.demo.waldur.records import (
     AllocationState,
@@ -73,9 +73,9 @@ def set_allocation_state(db: Database, resource: Resource, name: object) -> None
     if order:
         _end(db, order, outcome.order_state)
     if outcome.resource_state == ResourceState.ERRED:
-        orders.set_resource(db, resource, ResourceState.ERRED)
+        order_states.set_resource(db, resource, ResourceState.ERRED)
     elif resource.state in _RECOVERABLE:
-        orders.set_resource(db, resource, ResourceState.OK)
+        order_states.set_resource(db, resource, ResourceState.OK)
     elif resource.state == ResourceState.TERMINATED or outcome is _NOT_DELETED:
         raise allocations.transition_refused(target, str(name))
 
@@ -91,4 +91,4 @@ def _end(db: Database, order: Order, state: OrderState) -> None:
     if state == OrderState.DONE:
         orders.set_done(db, order)
     else:
-        orders.move(db, order, state)
+        order_states.move(db, order, state)

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from slurm_tasks.demo.waldur import allocations, prices
+from slurm_tasks.demo.waldur import allocations, order_states, prices
 from slurm_tasks.demo.waldur.database import Database
 from slurm_tasks.demo.waldur.offering_users import make_offering_users
+from slurm_tasks.demo.waldur.order_states import move, set_resource
 from slurm_tasks.demo.waldur.records import (
     Order,
     OrderState,
@@ -13,15 +14,9 @@ from slurm_tasks.demo.waldur.records import (
     Resource,
     ResourceState,
 )
-from slurm_tasks.demo.waldur.refusals import bad_state, invalid_list, server_error
+from slurm_tasks.demo.waldur.refusals import bad_state, invalid_list, required, server_error
 from slurm_tasks.demo.waldur.values import Json, User, new_uuid
-
-_IN_PROGRESS = {
-    OrderType.CREATE: ResourceState.CREATING,
-    OrderType.UPDATE: ResourceState.UPDATING,
-    OrderType.TERMINATE: ResourceState.TERMINATING,
-    OrderType.RESTORE: ResourceState.CREATING,
-}
+from slurm_tasks.demo.waldur.versions import Feature
 
 
 def place(
@@ -49,6 +44,7 @@ def place(
     )
     if state == OrderState.PENDING_PROVIDER:
         _review_by_consumer(order, created_by, now)
+    order_states.follow_new(db, order)
     db.add_order(order)
     return order
 
@@ -176,10 +172,18 @@ def approve_by_consumer(db: Database, order: Order, user: User) -> None:
 
 
 def approve_by_provider(db: Database, order: Order, user: User) -> None:
-    """Start an order; the resource follows when the server's Celery gets to it."""
+    """Start an order, now or on its day; the server's Celery processes it a little later."""
     _require(order, OrderState.PENDING_PROVIDER)
     order.provider_reviewed_by = user
     order.provider_reviewed_at = db.now()
+    if order_states.waits_for_its_day(db, order):
+        move(db, order, OrderState.PENDING_START_DATE)
+    else:
+        start(db, order)
+
+
+def start(db: Database, order: Order) -> None:
+    """Let an approved order be executed."""
     move(db, order, OrderState.EXECUTING)
     db.schedule(lambda: _process(db, order))
 
@@ -190,8 +194,36 @@ def reject_by_provider(db: Database, order: Order, user: User) -> None:
     order.provider_reviewed_by = user
     order.provider_reviewed_at = db.now()
     move(db, order, OrderState.REJECTED)
-    if order.type == OrderType.CREATE:
-        set_resource(db, order.resource, ResourceState.TERMINATED)
+    order_states.follow_refused(db, order)
+
+
+def cancel(db: Database, order: Order) -> None:
+    """Take an order back before it begins, as Waldur's pages let its customer."""
+    _require(
+        order,
+        OrderState.PENDING_CONSUMER,
+        OrderState.PENDING_PROVIDER,
+        OrderState.PENDING_PROJECT,
+        OrderState.PENDING_START_DATE,
+    )
+    move(db, order, OrderState.CANCELED)
+    order_states.follow_refused(db, order)
+
+
+def retry(db: Database, order: Order) -> None:
+    """Let a failed order be carried out again."""
+    _require(order, OrderState.ERRED)
+    move(db, order, OrderState.EXECUTING)
+    set_resource(db, order.resource, order_states.IN_PROGRESS[order.type])
+
+
+def start_due(db: Database) -> None:
+    """Start the orders whose day has come, as the server does by itself."""
+    for order in db.orders.values():
+        if order.state == OrderState.PENDING_START_DATE and not order_states.waits_for_its_day(
+            db, order
+        ):
+            start(db, order)
 
 
 def set_executing(db: Database, order: Order) -> None:
@@ -207,6 +239,8 @@ def set_done(db: Database, order: Order) -> None:
         RefusedError: 409 for an order that isn't executing, and what `check_done` does.
     """
     _require(order, OrderState.EXECUTING)
+    if order_states.ends_nothing(db, order):
+        return
     check_done(db, order)
     move(db, order, OrderState.DONE)
     order.completed_at = db.now()
@@ -220,26 +254,33 @@ def set_done(db: Database, order: Order) -> None:
     set_resource(db, resource, ResourceState.OK)
     if order.type in (OrderType.CREATE, OrderType.RESTORE):
         _open_plan_period(db, resource)
-        make_offering_users(db, resource)
+        _make_offering_users(db, resource)
 
 
 def set_erred(db: Database, order: Order, body: Json) -> None:
-    """Fail an order; GEN-A checks neither the state it was in nor the body.
+    """Fail an order, whatever state it is in: one that is done, too.
 
     Raises:
-        RefusedError: on GEN-A 500 without both fields; on GEN-B 409 for an order that is over.
+        RefusedError: without both texts 500 on GEN-A, 400 on GEN-B.
     """
-    if db.generation == "a":
-        if "error_message" not in body or "error_traceback" not in body:
-            raise server_error()
-    else:
-        _require(order, OrderState.EXECUTING, OrderState.PENDING_PROVIDER, OrderState.ERRED)
+    for field in ("error_message", "error_traceback"):
+        if field not in body:
+            raise server_error() if db.generation == "a" else required(field)
+    if order_states.ends_nothing(db, order):
+        return
     order.error_message = str(body.get("error_message", ""))
     order.error_traceback = str(body.get("error_traceback", ""))
     # On GEN-A only an executing order changes its state, the text and the resource always do.
     if order.state == OrderState.EXECUTING or db.generation == "b":
         move(db, order, OrderState.ERRED)
-    _fail_resource(db, order)
+    order_states.follow_failed(db, order)
+
+
+def _make_offering_users(db: Database, resource: Resource) -> None:
+    if db.has(Feature.LATE_OFFERING_USERS):
+        db.schedule(lambda: make_offering_users(db, resource))
+    else:
+        make_offering_users(db, resource)
 
 
 def check_done(db: Database, order: Order) -> None:
@@ -257,8 +298,8 @@ def _process(db: Database, order: Order) -> None:
     """Do what the server's `process_order` does after an approval."""
     if db.generation == "a":
         _process_older(db, order)
-    elif order.state == OrderState.EXECUTING:
-        set_resource(db, order.resource, _IN_PROGRESS[order.type])
+    else:
+        order_states.follow_approved(db, order)
 
 
 def _process_older(db: Database, order: Order) -> None:
@@ -280,20 +321,12 @@ def _process_older(db: Database, order: Order) -> None:
             return
         set_resource(db, resource, ResourceState.UPDATING)
     else:
-        set_resource(db, resource, _IN_PROGRESS[order.type])
+        set_resource(db, resource, order_states.IN_PROGRESS[order.type])
 
 
 def _fail_processing(db: Database, order: Order, message: str) -> None:
     order.error_message = message
     move(db, order, OrderState.ERRED)
-
-
-def _fail_resource(db: Database, order: Order) -> None:
-    """Give the resource the state that follows a failed order."""
-    if order.type != OrderType.TERMINATE:
-        set_resource(db, order.resource, ResourceState.ERRED)
-    elif order.resource.state == ResourceState.TERMINATING:
-        set_resource(db, order.resource, ResourceState.OK)
 
 
 def _require(order: Order, *states: OrderState) -> None:
@@ -302,26 +335,13 @@ def _require(order: Order, *states: OrderState) -> None:
 
 
 def _refuse_second(db: Database, resource: Resource) -> None:
-    if db.active_order(resource) is not None:
+    if order_states.pending_orders(db, resource):
         raise invalid_list("Pending order for resource already exists.")
 
 
 def _review_by_consumer(order: Order, user: User, now: datetime) -> None:
     order.consumer_reviewed_by = user
     order.consumer_reviewed_at = now
-
-
-def move(db: Database, order: Order, state: OrderState) -> None:
-    """Give an order another state."""
-    order.state = state
-    order.modified = db.now()
-
-
-def set_resource(db: Database, resource: Resource, state: ResourceState) -> None:
-    """Give a resource another state."""
-    if resource.state != state:
-        resource.state = state
-        resource.modified = db.now()
 
 
 def _open_plan_period(db: Database, resource: Resource) -> None:

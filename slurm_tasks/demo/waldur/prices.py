@@ -3,6 +3,7 @@
 from slurm_tasks.demo.waldur.database import Database
 from slurm_tasks.demo.waldur.refusals import RefusedError, invalid_list, required, server_error
 from slurm_tasks.demo.waldur.values import Json
+from slurm_tasks.demo.waldur.versions import Feature
 
 
 def check_new_limits(db: Database, limits: Json) -> None:
@@ -20,12 +21,12 @@ def check_new_limits(db: Database, limits: Json) -> None:
 
 
 def check_told_limits(db: Database, *told: Json) -> None:
-    """Refuse limits that GEN-A cannot name in its mail about an update: those it bills otherwise.
+    """Refuse limits that a server cannot name in its mail about an update: others than of limits.
 
     Raises:
         RefusedError: 500; nothing has changed then.
     """
-    if db.generation == "b":
+    if not db.has(Feature.LIMITS_BREAK_UPDATES):
         return
     for type_ in (type_ for limits in told for type_ in limits):
         component = db.component(type_)

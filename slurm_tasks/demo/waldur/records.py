@@ -14,6 +14,7 @@ class OrderState(StrEnum):
     PENDING_PROJECT = "pending-project"
     PENDING_CONSUMER = "pending-consumer"
     PENDING_PROVIDER = "pending-provider"
+    PENDING_START_DATE = "pending-start-date"
     EXECUTING = "executing"
     DONE = "done"
     ERRED = "erred"
@@ -144,6 +145,7 @@ class Order:
     completed_at: datetime | None = None
     backend_id: str = ""
     output: str = ""
+    start_date: date | None = None
     error_message: str = ""
     error_traceback: str = ""
 

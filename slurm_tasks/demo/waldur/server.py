@@ -9,6 +9,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Self
 
+from slurm_tasks.demo.waldur import orders
 from slurm_tasks.demo.waldur.app import Api
 from slurm_tasks.demo.waldur.consumer import Consumer
 from slurm_tasks.demo.waldur.database import Clock, Database, utc_now
@@ -29,7 +30,7 @@ from slurm_tasks.demo.waldur.values import (
     Role,
     User,
 )
-from slurm_tasks.demo.waldur.versions import server
+from slurm_tasks.demo.waldur.versions import Feature, server
 from slurm_tasks.demo.waldur.wire import Wire
 
 _PEOPLE = (
@@ -257,7 +258,12 @@ class WaldurSimulator:
         """Order a terminated allocation back; return the order's uuid.
 
         Real servers of GEN-A have no such order; here it works, so that tests need no branch.
+
+        Raises:
+            ValueError: this server has no such order.
         """
+        if not self._db.has(Feature.RESTORE_ORDERS):
+            raise ValueError(f"Waldur {self.version} has no Restore orders")
         with self._lock:
             return self._consumer.order_restore(resource_uuid, state).uuid
 
@@ -324,6 +330,20 @@ class WaldurSimulator:
                     raise AttributeError(f"a resource has no field {name!r}")
                 setattr(resource, name, ResourceState(str(value)) if name == "state" else value)
             resource.modified = self._db.now()
+
+    def set_order(self, uuid: str, **fields: object) -> None:
+        """Set fields of an order past all rules: start_date, state and so on."""
+        with self._lock:
+            order = self._db.order(uuid)
+            for name, value in fields.items():
+                if not hasattr(order, name):
+                    raise AttributeError(f"an order has no field {name!r}")
+                setattr(order, name, OrderState(str(value)) if name == "state" else value)
+
+    def cancel_order(self, uuid: str) -> None:
+        """Take an order back, as its customer does."""
+        with self._lock:
+            orders.cancel(self._db, self._db.order(uuid))
 
     def set_allocation_state(self, resource_uuid: str, state: str) -> None:
         """Set the state of GEN-A's Allocation past all rules."""

@@ -176,7 +176,7 @@ def _newer_order_keys(db: Database, order: Order) -> Json:
         "slug": slug(order.resource.name),
         "error_traceback": order.error_traceback,
         "completed_at": stamp(order.completed_at),
-        "start_date": None,
+        "start_date": order.start_date and order.start_date.isoformat(),
         "request_comment": None,
         "attachment": None,
         "order_subtype": None,

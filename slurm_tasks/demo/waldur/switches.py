@@ -9,6 +9,8 @@ class Switches:
 
     Attributes:
         time_zone: the server's TIME_ZONE; it decides the month of a usage on newer servers.
+        order_start_date: ENABLE_ORDER_START_DATE: an approved order waits for its start date.
     """
 
     time_zone: str = "UTC"
+    order_start_date: bool = False

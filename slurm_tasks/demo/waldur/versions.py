@@ -31,6 +31,14 @@ class Feature(StrEnum):
     BULK_USER_USAGES = "set_user_usages takes many users' parts, all or nothing"
     FILLED_TOTALS = "a total of 0 becomes the sum of the users' parts that are reported"
     USAGE_CAPS = "a usage above the component's limit_amount is refused"
+    STATE_AT_ORDER = "an Update or Terminate order changes the resource's state when it is made"
+    START_DATES = "an approved order may wait for its day: pending-start-date"
+    RESTORE_ORDERS = "a terminated resource can be ordered back"
+    RESTORE_ENDS = "`done` and `erred` end a Restore order; elsewhere they do nothing, with 200"
+    UNMADE_IS_TERMINATED = "a Create that fails without a backend id terminates the resource"
+    LATE_OFFERING_USERS = "offering users are made by Celery, after the order is done"
+    LIMITS_BREAK_UPDATES = "a limit of what isn't limit-based makes an Update's done a 500"
+    RETRY_ORDERS = "orders/{uuid}/retry/ exists"
     MONTHLY_CAPS_TWICE = "the row that is replaced counts against a limit_amount of a month, too"
 
 
@@ -62,6 +70,18 @@ SPANS = {
     Feature.BULK_USER_USAGES: Span("8.0.5", proof="C, D"),
     Feature.FILLED_TOTALS: Span("8.1.2", proof="T of autumn 2026"),
     Feature.USAGE_CAPS: Span(until="8.1.2", proof="C 8.1.2, T; R for A", older=True),
+    Feature.STATE_AT_ORDER: Span(proof="S of 2026; when it came is not known"),
+    Feature.START_DATES: Span("7.8.5", proof="C"),
+    Feature.RESTORE_ORDERS: Span(
+        "7.9.2", proof="C, between 7.9.2 and 7.9.9; the simulator's A has it", older=True
+    ),
+    Feature.RESTORE_ENDS: Span("8.1.2", proof="S of autumn 2026", older=True),
+    Feature.UNMADE_IS_TERMINATED: Span("8.1.2", proof="S of autumn 2026, T"),
+    Feature.LATE_OFFERING_USERS: Span("8.0.6", proof="S"),
+    Feature.LIMITS_BREAK_UPDATES: Span(
+        until="8.1.2", proof="S of May and autumn 2026; R for A", older=True
+    ),
+    Feature.RETRY_ORDERS: Span("8.0.7", proof="C, D"),
     Feature.MONTHLY_CAPS_TWICE: Span(until="8.1.2", proof="S of May 2026; R for A, which doesn't"),
 }
 
@@ -72,16 +92,18 @@ class Server:
 
     Attributes:
         without: features that it lacks although its version has them.
+        also: features that it has although its version lacks them.
     """
 
     generation: Generation
     version: str
     without: frozenset[Feature] = frozenset()
+    also: frozenset[Feature] = frozenset()
 
     def has(self, feature: Feature) -> bool:
         """Tell whether this server has a feature."""
-        if feature in self.without:
-            return False
+        if feature in self.without or feature in self.also:
+            return feature in self.also
         span = SPANS[feature]
         if self.generation == "a":
             return span.older
@@ -92,14 +114,23 @@ class Server:
 
 
 # The default of generation B is as lenient as the service still needs it in its own tests.
-_LENIENT = frozenset({Feature.PARTS_NOW, Feature.PAST_LIMITS, Feature.MONTHLY_CAPS_TWICE})
+_NOT_YET = frozenset(
+    {
+        Feature.LIMITS_BREAK_UPDATES,
+        Feature.MONTHLY_CAPS_TWICE,
+        Feature.PARTS_NOW,
+        Feature.PAST_LIMITS,
+        Feature.STATE_AT_ORDER,
+    }
+)
+_ALREADY = frozenset({Feature.RESTORE_ENDS})
 
 
 def server(generation: Generation, version: str | None = None) -> Server:
     """Return the server of a version, or the generation's default one."""
-    if version is None:
-        return Server(generation, DEFAULT_VERSIONS[generation], without=_LENIENT)
-    return Server(generation, version)
+    if version is None and generation == "b":
+        return Server(generation, DEFAULT_VERSIONS["b"], without=_NOT_YET, also=_ALREADY)
+    return Server(generation, version or DEFAULT_VERSIONS[generation])
 
 
 @cache

@@ -215,11 +215,13 @@ def test_erred_while_pending(old: Site) -> None:
 
 
 def test_erred_after_done_on_new_servers(new: Site) -> None:
-    """GEN-B refuses to err a done order."""
+    """GEN-B errs a done order, and its resource with it."""
     order = pending(new)
     new.approve(order)
     new.act(order, "set_state_done")
-    assert new.act(order, "set_state_erred", TEXTS).status_code == 409
+    assert new.act(order, "set_state_erred", TEXTS).status_code == 200
+    states = new.waldur.order(order)["state"], new.state_of(new.resource_of(order))
+    assert states == ("erred", "Erred")
 
 
 def test_cancel(site: Site) -> None:
