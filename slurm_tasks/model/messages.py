@@ -105,6 +105,7 @@ class Desired(Message):
         users: usernames that belong in the account; None leaves them alone.
         former: usernames that were put into it and may be of nobody any more (renamed, deleted);
             they may be removed from it like this offering's users.
+        adds_users: whether users may be added; else they are only removed.
         restricted: whether members have lost access on purpose, so that removals are expected.
         paused: whether it accepts no jobs; None leaves that alone.
         downscaled: whether it runs in the QoS of downscaled ones; None leaves that alone.
@@ -122,6 +123,7 @@ class Desired(Message):
     keep_limits: bool = False
     users: tuple[Username, ...] | None = None
     former: tuple[Username, ...] = ()
+    adds_users: bool = True
     restricted: bool = False
     paused: bool | None = None
     downscaled: bool | None = None

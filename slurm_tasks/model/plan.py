@@ -267,7 +267,8 @@ def _members(
     if desired.users is None:
         return
     wanted = set(desired.users)
-    yield from _joiners(account.name, wanted - account.users, state, rules)
+    if desired.adds_users:
+        yield from _joiners(account.name, wanted - account.users, state, rules)
     leavers = (account.users & (removable | {*desired.former})) - wanted
     if rules.finish_jobs:
         yield from _hold(account, wanted, leavers)

@@ -14,7 +14,7 @@ from slurm_tasks.model.messages import Owner
 from slurm_tasks.model.usage import Period
 from slurm_tasks.settings import Waldur as Settings
 from slurm_tasks.waldur.client import Client, Generation
-from slurm_tasks.waldur.views import Resource, TeamMember
+from slurm_tasks.waldur.views import Resource
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -22,6 +22,8 @@ LIVE_STATES = ("OK", "Updating")
 """States of resources that are in use."""
 BILLED_STATES = (*LIVE_STATES, "Terminating")
 """States of resources that Waldur takes usage for."""
+PRESENT_STATES = ("Creating", *BILLED_STATES, "Erred")
+"""States of resources that Waldur still has: those with an account are kept in step."""
 ERRED = "Erred"
 """State of resources whose last order has failed; Waldur takes no usage for them."""
 TERMINATED = "Terminated"
@@ -87,37 +89,6 @@ def uuid_of(text: str) -> str:
 def owner_of(uuid: str, title: str) -> Owner:
     """Name a customer or a project to the head node."""
     return Owner(uuid=uuid_of(uuid), title=title[:TITLE_MAX_LEN])
-
-
-def team_of(control: Control, resource: Resource) -> tuple[str, ...]:
-    """Return the usernames that belong into a resource's account; none if access is restricted."""
-    if resource.restrict_member_access:
-        return ()
-    return _usernames(control.waldur.team(resource.uuid), resource.uuid)
-
-
-def _usernames(team: list[TeamMember], resource: str) -> tuple[str, ...]:
-    """Return the usernames of a team that may go to the cluster, sorted and folded.
-
-    People without a username yet, or whose account isn't in order, come later; a name that
-    SLURM must not see is skipped with a warning (Waldur checks none).
-    """
-    usable: set[str] = set()
-    for member in team:
-        if not member.offering_user_username or member.offering_user_state not in {None, "OK"}:
-            continue
-        folded = member.offering_user_username.strip().lower()
-        if names.is_username(folded):
-            usable.add(folded)
-        else:
-            log.warning("username_refused", resource=resource, username=folded[:80])
-    return tuple(sorted(usable))
-
-
-def removable_usernames(control: Control) -> frozenset[str]:
-    """Return the usernames of all of this offering's users: nobody else is ever removed."""
-    folded = {user.username.strip().lower() for user in control.waldur.offering_users()}
-    return frozenset(name for name in folded if names.is_username(name))
 
 
 def mirror_associations(control: Control, resource: Resource, users: tuple[str, ...]) -> int:

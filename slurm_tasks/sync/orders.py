@@ -14,16 +14,16 @@ from slurm_tasks import metrics
 from slurm_tasks.errors import PermanentError, TransientError, WaldurError, WaldurRefusedError
 from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import Desired, Intent, Outcome, Status
-from slurm_tasks.sync import roster, usage
+from slurm_tasks.sync import open_orders, roster, usage
 from slurm_tasks.sync.control import (
     ERRED,
     TITLE_MAX_LEN,
     Control,
     mirror_associations,
     owner_of,
-    team_of,
     uuid_of,
 )
+from slurm_tasks.sync.people import People
 from slurm_tasks.waldur.client import ERROR_MAX_LEN, OPEN_ORDERS, Generation
 from slurm_tasks.waldur.views import OFFERING_TYPE, Order, Resource
 
@@ -91,7 +91,7 @@ def prepare(control: Control, uuid: str) -> Desired | str:
     if order.state == PENDING and not control.read_only:
         _approve(control, order, resource)
     if desired.users and not control.read_only:
-        roster.write(control, resource, roster.read(resource) | {*desired.users})
+        roster.announce(control, resource, desired.users)
     return desired
 
 
@@ -122,7 +122,7 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
         project=owner_of(resource.project_uuid or order.project_uuid, resource.project_name),
         backend_id=names.fold_backend_id(resource.backend_id) if resource.backend_id else "",
         limits=None if ends else components.order_limits(control.components, limits, new=begins),
-        users=team_of(control, resource) if begins else None,
+        users=People(control).team_of(resource) if begins else None,
         paused=None if ends else bool(resource.paused),
         downscaled=None if ends else resource.downscaled,
         order=uuid_of(order.uuid),
@@ -193,7 +193,8 @@ def mend(control: Control) -> None:
     if control.read_only:
         return
     resources = control.waldur.resources((ERRED,))
-    erred = {row.uuid for row in resources if not row.has_open_order}
+    ordered = open_orders.by_resource(control) if resources else {}
+    erred = {row.uuid for row in resources} - ordered.keys()
     if not erred:
         return
     orders = control.waldur.orders(("erred",), since=datetime.now(UTC) - MENDABLE)
@@ -231,6 +232,8 @@ def complete(control: Control, outcome: Outcome) -> str:
     resource = _resource_of(control, order)
     if order.type == "Terminate":
         usage.report_final(control, resource, outcome.usage)
+        roster.settle(control, resource, (), {})
+        mirror_associations(control, resource, ())
         _move(control, order, control.waldur.set_order_done, DONE)
     else:
         _hand_over(control, order, resource, outcome)
@@ -254,6 +257,7 @@ def _hand_over(control: Control, order: Order, resource: Resource, outcome: Outc
     limits = components.changed_limits(control.components, outcome.limits, resource.limits)
     if limits:
         control.waldur.set_limits(resource.uuid, {**resource.limits, **limits})
+    roster.settle(control, resource, outcome.users, outcome.waiting)
     mirror_associations(control, resource, outcome.users)
 
 

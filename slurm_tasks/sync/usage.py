@@ -1,6 +1,6 @@
 """Usage, limits and associations: from the cluster to Waldur, differences only."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ from slurm_tasks.errors import PermanentError, WaldurError, WaldurRefusedError
 from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import AllocationState, CollectRequest, Measurement
 from slurm_tasks.model.usage import Period, PeriodUsage, following, month
+from slurm_tasks.sync import open_orders
 from slurm_tasks.sync.control import BILLED_STATES, ERRED, Control, mirror_associations
 from slurm_tasks.sync.differences import Difference, differences
 from slurm_tasks.sync.posting import Refusal, post
@@ -150,8 +151,10 @@ def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -
         report.posted = [row for row in found if row.changed or row.users]
     else:
         _post(control, found, measurement.measured_at, report)
+        ordered = open_orders.by_resource(control)
         for allocation in present:
-            _push_settings(control, known[allocation.resource], allocation, measurement, report)
+            resource = known[allocation.resource]
+            _push_settings(control, resource, allocation, measurement, report, ordered)
     for month_ in report.purged:
         log.error("usage_purged", month=month_, reason="the cluster doesn't hold all of its jobs")
     counts = {name: len(value) for name, value in vars(report).items() if name != "associations"}
@@ -208,11 +211,14 @@ def _push_settings(
     allocation: AllocationState,
     measurement: Measurement,
     report: PushReport,
+    ordered: Container[str],
 ) -> None:
     """Post the limits and the associations of one resource."""
     report.unlimited += _unlimited(control, resource, allocation)
     try:
-        if _push_limits(control, resource, allocation, measurement.measured_at):
+        if resource.uuid not in ordered and _push_limits(
+            control, resource, allocation, measurement.measured_at
+        ):
             report.limits.append(allocation.account)
         report.associations += mirror_associations(control, resource, allocation.users)
     except WaldurRefusedError as error:
@@ -237,7 +243,7 @@ def _push_limits(
     control: Control, resource: Resource, allocation: AllocationState, measured_at: datetime
 ) -> bool:
     """Make the cluster's limits the resource's, unless an order or a change came in between."""
-    if control.limit_owner != "slurm" or resource.has_open_order or resource.state != "OK":
+    if control.limit_owner != "slurm" or resource.state != "OK":
         return False
     if resource.modified and resource.modified > measured_at:
         return False

@@ -68,13 +68,6 @@ class Section(View):
     body: Text = ""
 
 
-class OrderInProgress(View):
-    """The open order of a resource."""
-
-    uuid: str
-    state: Text = ""
-
-
 class Resource(View):
     """A resource of the marketplace: an allocation.
 
@@ -99,13 +92,6 @@ class Resource(View):
     downscaled: bool | None = None
     restrict_member_access: bool | None = None
     report: Annotated[tuple[Section, ...], BeforeValidator(_sequence)] = ()
-    order_in_progress: OrderInProgress | None = None
-
-    @property
-    def has_open_order(self) -> bool:
-        """Whether an order is being carried out, or about to be."""
-        order = self.order_in_progress
-        return order is not None and order.state not in {"done", "erred", "canceled", "rejected"}
 
 
 class TeamMember(View):
@@ -123,6 +109,7 @@ class OfferingUser(View):
     Attributes:
         url: names it in other requests.
         state: None on older servers, which have none.
+        is_restricted: whether the person's access is suspended; the team has them all the same.
     """
 
     uuid: str
@@ -130,6 +117,7 @@ class OfferingUser(View):
     user_uuid: str
     username: Text = ""
     state: str | None = None
+    is_restricted: bool = False
 
     @property
     def usable(self) -> bool:

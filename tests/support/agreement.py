@@ -164,7 +164,9 @@ def _allocations(
         allocation = waldur.allocation(resource.uuid)
         if allocation and (allocation["state"], allocation["backend_id"]) != ("OK", name):
             yield f"the Allocation of {name} is {allocation['state']}, {allocation['backend_id']}"
-        listed = {part["body"] for part in resource.report or () if part["header"] == roster.HEADER}
+        listed = {
+            part["body"] for part in resource.report or () if part["header"] == roster.PRESENT
+        }
         if listed != {", ".join(sorted(users)) or "-"} and (listed or users):
             yield f"the roster of {name} is {listed}, not {set(users)}"
 

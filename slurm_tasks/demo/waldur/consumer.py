@@ -62,6 +62,12 @@ class Consumer:
         offering_user.state = OfferingUserState(state)
         offering_user.modified = self._db.now()
 
+    def set_restricted(self, user: User, *, restricted: bool) -> None:
+        """Suspend a person's access to the offering, or give it back."""
+        offering_user = self._db.offering_user_of(user) or offering_users.add(self._db, user)
+        offering_user.is_restricted = restricted
+        offering_user.modified = self._db.now()
+
     def order_create(
         self, project: Project, name: str, limits: Mapping[str, int], state: str
     ) -> Order:

@@ -224,6 +224,11 @@ class WaldurSimulator:
         with self._lock:
             self._consumer.set_offering_user_state(user, state)
 
+    def set_restricted(self, user: User, *, restricted: bool) -> None:
+        """Suspend a person's access to the offering, or give it back."""
+        with self._lock:
+            self._consumer.set_restricted(user, restricted=restricted)
+
     def order_create(
         self,
         project: Project,

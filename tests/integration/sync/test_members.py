@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from slurm_tasks.model.messages import Status
+from slurm_tasks.sync import members
+from slurm_tasks.sync.roster import PRESENT, WAITING
+from slurm_tasks.waldur.views import TeamMember
 from tests.support.world import TRES_MINUTES, World
+
+
+def cluster_limit(world: World, resource: str, limit: str) -> tuple[str, ...]:
+    """Return the command by which somebody changes a limit on the cluster."""
+    where = ("--immediate", "modify", "account", "where", f"name={world.backend_id(resource)}")
+    return ("sacctmgr", *where, "cluster=lab", "set", f"GrpTRESMins={limit}")
+
+
+def sections(world: World, resource: str) -> dict[str, str]:
+    """Return the report that the customer reads."""
+    report = world.control.waldur.resource(resource).report
+    return {section.header: section.body for section in report}
 
 
 def test_joiner(world: World) -> None:
@@ -168,14 +184,158 @@ def test_bad_backend_id(world: World) -> None:
     assert "carol" in world.account(second).users
 
 
-def test_open_order(world: World) -> None:
-    """While an order of a resource is open, its users are left to that."""
-    if world.waldur.generation == "a":
-        pytest.xfail("order_in_progress is not in GEN-A's lists: issue 13, A3")
+def test_an_order_that_ends_it(world: World) -> None:
+    """The users of a resource whose Terminate order is ours are left to that."""
     resource = world.allocated()
     world.join("carol")
     world.waldur.order_terminate(resource)
     assert world.sync_members().outcomes == ()
+
+
+def test_an_order_that_is_ours(world: World) -> None:
+    """While we carry out an Update, leavers go; nobody joins, and no limit is set."""
+    world.configure(limit_owner="waldur")
+    resource = world.allocated()
+    world.waldur.order_update(resource, {"cpu": 7, "gres/gpu": 5})
+    world.slurmctl(*cluster_limit(world, resource, "cpu=12000"))
+    world.join("carol")
+    world.leave("bob")
+    world.sync_members()
+    assert world.account(resource).users == {"alice"}
+    assert world.account(resource).limits["cpu"] == 12000
+
+
+@pytest.mark.parametrize("kind", ["update", "terminate"])
+@pytest.mark.parametrize("state", ["pending-consumer", "pending-project"])
+def test_an_order_that_waits_for_a_person(world: World, kind: str, state: str) -> None:
+    """It may wait for weeks: members, flags and limits go on as without it."""
+    world.configure(limit_owner="waldur")
+    resource = world.allocated()
+    if kind == "update":
+        world.waldur.order_update(resource, {"cpu": 7, "gres/gpu": 5}, state=state)
+    else:
+        world.waldur.order_terminate(resource, state=state)
+    world.slurmctl(*cluster_limit(world, resource, "cpu=12000"))
+    world.join("carol")
+    world.leave("bob")
+    world.waldur.set_resource(resource, paused=True)
+    world.sync_members()
+    account = world.account(resource)
+    assert account.users == {"alice", "carol"}
+    assert account.limits["cpu"] == TRES_MINUTES["cpu"]
+    assert account.submit_jobs == 0 or world.waldur.generation == "a"
+
+
+def test_ordered_while_the_teams_are_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits that an order changes meanwhile aren't set back by a message that comes after it."""
+    world.configure(limit_owner="waldur")
+    resource = world.allocated()
+    team = world.control.waldur.team
+
+    def slow(uuid: str) -> list[TeamMember]:
+        world.waldur.order_update(uuid, {"cpu": 7, "gres/gpu": 5})
+        return team(uuid)
+
+    monkeypatch.setattr(world.control.waldur, "team", slow)
+    (item,) = members.request(world.control).items
+    assert (item.resource, item.limits, item.adds_users) == (resource, None, False)
+
+
+def test_erred(world: World) -> None:
+    """An Erred resource is kept in step, and comes back to OK: Waldur takes its usage again."""
+    resource = world.allocated()
+    world.waldur.set_resource(resource, state="Erred")
+    world.leave("bob")
+    world.join("carol")
+    world.sync_members()
+    assert world.account(resource).users == {"alice", "carol"}
+    assert world.resource_state(resource) == "OK"
+
+
+def test_erred_for_good(world: World) -> None:
+    """One that the server doesn't bring back is named, with what to do; the sync goes on."""
+    resource = world.allocated()
+    world.waldur.set_resource(resource, state="Erred")
+    world.waldur.faults.add(kind="status", status=409, path=f"{resource}/set_", times=None)
+    with capture_logs() as logs:
+        world.sync_members()
+    (told,) = (line for line in logs if line["event"] == "resource_erred")
+    assert told["account"] == world.backend_id(resource)
+    assert "set it OK" in told["advice"]
+
+
+def test_erred_with_an_open_order(world: World) -> None:
+    """An order that waits for its customer may be about to end it."""
+    resource = world.allocated()
+    world.waldur.order_terminate(resource, state="pending-consumer")
+    world.waldur.set_resource(resource, state="Erred")
+    world.sync_members()
+    assert world.resource_state(resource) == "Erred"
+
+
+def test_apply_does_not_make_an_erred_account(world: World) -> None:
+    """What has failed or ends isn't made again by `apply`."""
+    other, resource = world.allocated("Other"), world.allocated()
+    world.waldur.set_resource(resource, state="Erred")
+    name = world.backend_id(resource)
+    for what, key in (("user", "account"), ("account", "name")):
+        world.slurmctl("sacctmgr", "--immediate", "remove", what, "where", f"{key}={name}")
+    found = {outcome.resource: outcome.status for outcome in world.plan().outcomes}
+    assert found == {other: Status.PLANNED, resource: Status.MISSING}
+
+
+def test_restricted_person(world: World) -> None:
+    """A person whose access is suspended leaves the account, and comes back afterwards."""
+    resource = world.allocated()
+    world.waldur.set_restricted(world.waldur.user("bob"), restricted=True)
+    world.sync_members()
+    assert world.account(resource).users == {"alice"}
+    world.waldur.set_restricted(world.waldur.user("bob"), restricted=False)
+    world.sync_members()
+    assert world.account(resource).users == {"alice", "bob"}
+
+
+def test_nobody_is_named_after_the_end(world: World) -> None:
+    """A terminated allocation has no associations in Waldur, and its report names nobody."""
+    resource = world.allocated()
+    world.sync_members()
+    world.carry_out(world.waldur.order_terminate(resource))
+    assert world.resource_state(resource) == "Terminated"
+    assert sections(world, resource) == {PRESENT: "-"}
+    if world.waldur.generation == "a":
+        assert world.waldur.associations(resource) == set()
+
+
+def test_who_waits_is_not_on_the_cluster(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report names who is on the cluster, and apart from them who waits, and why."""
+    monkeypatch.setattr(world.node.cluster, "unix_users", lambda _: {})
+    world.node = replace(world.node, unix_users=True)
+    resource = world.allocated()
+    assert sections(world, resource) == {
+        PRESENT: "-",
+        WAITING: "alice: the head node knows no such Unix user\n"
+        "bob: the head node knows no such Unix user",
+    }
+    world.sync_members()
+    world.forget()
+    world.sync_members()
+    assert world.posts() == [], "nothing has changed, so nothing is written"
+    world.node = replace(world.node, unix_users=False)
+    world.sync_members()
+    assert sections(world, resource) == {PRESENT: "alice, bob"}
+
+
+def test_a_foreign_user_does_not_come_onto_the_roster(world: World) -> None:
+    """Who isn't ours must not become somebody who may be removed."""
+    resource = world.allocated()
+    account = world.backend_id(resource)
+    world.slurmctl(
+        "sacctmgr", "--immediate", "add", "user", "name=svc", f"account={account}", "cluster=lab"
+    )
+    world.sync_members()
+    assert sections(world, resource) == {PRESENT: "alice, bob"}
+    world.sync_members()
+    assert world.account(resource).users == {"alice", "bob", "svc"}
 
 
 def test_failing_user(world: World) -> None:

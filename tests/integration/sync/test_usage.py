@@ -333,8 +333,6 @@ def test_limits_pushed(world: World) -> None:
 
 def test_limits_with_an_open_order(world: World) -> None:
     """While an order is open its limits are not overwritten."""
-    if world.waldur.generation == "a":
-        pytest.xfail("order_in_progress is not in GEN-A's lists: issue 13, A3")
     resource = world.allocated()
     cluster_limit(world, resource, "cpu=12000")
     world.waldur.order_update(resource, {"cpu": 7, "gres/gpu": 5})
