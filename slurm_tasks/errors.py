@@ -84,14 +84,15 @@ class WaldurRefusedError(SlurmTasksError):
 
     Attributes:
         status: the HTTP status.
-        messages: the sentences of its answer.
+        messages: the sentences of its answer, each after the field that it is about.
+        html: whether it answered with a page for people: a proxy, or Django without a route.
         route_missing: the server has no such endpoint (an older or newer generation).
     """
 
     def __init__(
         self, request: str, status: int, messages: Sequence[str], *, html: bool = False
     ) -> None:
-        self.status, self.messages = status, tuple(messages)
+        self.status, self.messages, self.html = status, tuple(messages), html
         self.route_missing = status == HTTPStatus.NOT_FOUND and html
         said = "; ".join(messages) or "(empty)"
         super().__init__(f"{request}: Waldur answered {status}: {said}")

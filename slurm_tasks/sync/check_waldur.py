@@ -7,7 +7,6 @@ from slurm_tasks.model.findings import Finding, failed, ok
 from slurm_tasks.model.messages import CheckRequest
 from slurm_tasks.sync import check_components, reads, usage
 from slurm_tasks.sync.control import Control
-from slurm_tasks.waldur.client import Generation
 from slurm_tasks.waldur.views import OFFERING_TYPE
 
 WALDUR, OFFERING, ORDERS, READS = "Waldur", "offering", "orders", "reads"
@@ -34,12 +33,12 @@ def findings(control: Control) -> Iterator[Finding]:
     """Look at Waldur: reachable, token, offering, components, rights, waiting orders."""
     try:
         user = control.waldur.username()
-        generation = control.waldur.generation
+        server = control.waldur.server.capabilities
     except SlurmTasksError as error:
         yield failed(WALDUR, f"{error}. Check WALDUR_API_URL, WALDUR_API_TOKEN")
         return
-    older = ", an older server (marketplace-slurm-remote)" if generation is Generation.A else ""
-    yield ok(WALDUR, f"logged in as {user}{older}")
+    staff = ", of Waldur's staff" if server.staff else ""
+    yield ok(WALDUR, f"logged in as {user}{staff}, at {server.name}")
     try:
         offering = control.waldur.offering()
     except SlurmTasksError as error:

@@ -66,7 +66,7 @@ def differences(control: Control, allocations: tuple[AllocationState, ...]) -> l
     found = []
     for month in sorted(months):
         rows: dict[str, list[ComponentUsage]] = {}
-        for row in control.waldur.component_usages(month):
+        for row in control.waldur.usages.totals(month):
             rows.setdefault(row.resource_uuid, []).append(row)
         parts = _user_parts(control, month) if rows else {}
         for allocation in allocations:
@@ -80,7 +80,7 @@ def differences(control: Control, allocations: tuple[AllocationState, ...]) -> l
 def _user_parts(control: Control, month: str) -> dict[str, dict[str, Decimal]]:
     """Return users' amounts by the uuid of the component usage that they are part of."""
     parts: dict[str, dict[str, Decimal]] = {}
-    for row in control.waldur.user_usages(month):
+    for row in control.waldur.usages.parts(month):
         uuid = row.component_usage.rstrip("/").rpartition("/")[2]
         parts.setdefault(uuid, {})[row.username] = row.usage
     return parts

@@ -90,7 +90,7 @@ def _post_total(
     older = control.waldur.generation is Generation.A
     date = "" if older else posting_date(difference.month, measured_at)
     try:
-        control.waldur.set_usage(difference.resource, difference.new, date)
+        control.waldur.usages.set_totals(difference.resource, difference.new, date)
     except WaldurRefusedError as error:
         if any("closed" in message.lower() for message in error.messages):
             log.info("usage_month_closed", account=difference.account, month=difference.month)
@@ -129,7 +129,7 @@ def _post_singly(control: Control, difference: Difference, date: str) -> dict[st
             if amount is None:
                 continue
             try:
-                control.waldur.set_usage(difference.resource, {**taken, name: amount}, date)
+                control.waldur.usages.set_totals(difference.resource, {**taken, name: amount}, date)
             except WaldurRefusedError:  # the first refusal is the one that is told
                 continue
             taken[name] = amount
@@ -146,7 +146,7 @@ def _post_users(control: Control, wanted: list[Difference]) -> list[Refusal]:
     uuids = {
         (row.resource_uuid, month, row.type): row.uuid
         for month in {difference.month for difference in wanted}
-        for row in control.waldur.component_usages(month)
+        for row in control.waldur.usages.totals(month)
     }
     refused = []
     for difference in wanted:
@@ -156,10 +156,9 @@ def _post_users(control: Control, wanted: list[Difference]) -> list[Refusal]:
                 reason = f"{name} of users: Waldur doesn't list the total that it has taken"
                 refused.append(Refusal(difference, reason, final=False))
                 continue
-            try:
-                control.waldur.set_user_usage(uuid, amounts, links)
-            except WaldurRefusedError as error:
-                refused.append(_refusal(difference, error, f"{name} of users"))
+            refusals = control.waldur.usages.set_parts(uuid, amounts, links)
+            for user, error in refusals.items():
+                refused.append(_refusal(difference, error, f"{name} of {user}"))
     return refused
 
 

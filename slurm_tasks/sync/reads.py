@@ -80,12 +80,12 @@ READS = (
     Read(
         "a month's usage",
         "usage",
-        lambda c: c.waldur.component_usages(c.current_month().month),
+        lambda c: c.waldur.usages.totals(c.current_month().month),
     ),
     Read(
         "users' parts of a month's usage",
         "usage",
-        lambda c: c.waldur.user_usages(c.current_month().month),
+        lambda c: c.waldur.usages.parts(c.current_month().month),
     ),
 )
 """Every read of the cycles. A test compares it with what they ask for."""

@@ -5,36 +5,35 @@ Waldur's own generated endpoint functions are not used at run time: importing on
 the tests instead.
 """
 
-import functools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from enum import StrEnum
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
-from pydantic import ValidationError
 
 from slurm_tasks.errors import WaldurError, WaldurRefusedError
 from slurm_tasks.model import names
 from slurm_tasks.settings import Waldur as Settings
+from slurm_tasks.waldur import lists
+from slurm_tasks.waldur.age import Server
+from slurm_tasks.waldur.capabilities import Generation
 from slurm_tasks.waldur.transport import Query, Transport
+from slurm_tasks.waldur.usages import Usages, is_about
 from slurm_tasks.waldur.views import (
     Association,
-    ComponentUsage,
     Offering,
     OfferingUser,
     Order,
     Resource,
     Section,
     TeamMember,
-    UserUsage,
+    V,
     View,
+    parse,
 )
 
-V = TypeVar("V", bound=View)
 W = TypeVar("W", Order, Resource)
 log = structlog.stdlib.get_logger(__name__)
 
@@ -46,47 +45,38 @@ RESOURCES = "marketplace-provider-resources/"
 
 ERROR_MAX_LEN = 1000
 
-
-class Generation(StrEnum):
-    """Which provider API the server has; the switch lies between October 2024 and May 2025."""
-
-    A = "a"
-    """`marketplace-slurm-remote`: the server keeps an Allocation of its own."""
-    B = "b"
-    """`provider-resources/{uuid}/set_limits/` and others; no Allocation."""
+__all__ = ["ERROR_MAX_LEN", "OPEN_ORDERS", "Client", "Generation"]
 
 
 def _fields(view: type[View]) -> list[tuple[str, str]]:
     return [("field", name) for name in view.model_fields]
 
 
-def _parse(view: type[V], body: object) -> V:
-    try:
-        return view.model_validate(body)
-    except ValidationError as error:
-        where = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}"
-            for problem in error.errors(include_input=False, include_url=False)
-        )
-        raise WaldurError(f"Waldur's {view.__name__} is not understood: {where}") from None
-
-
 class Client:
     """What this service asks of Waldur, about one offering.
 
     Every method raises WaldurError when Waldur is away, and WaldurRefusedError when it says no.
+
+    Attributes:
+        server: what is known of the server.
+        usages: reports of usage.
     """
 
     def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
         self.offering_uuid = settings.offering_uuid
         self._http = transport or Transport(settings)
+        self.server = Server(self._http, self.offering_uuid)
+        self.usages = Usages(self._http, self.offering_uuid, self.server)
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
     def _list(self, view: type[V], path: str, query: Query) -> Iterator[V]:
-        return (_parse(view, row) for row in self._http.pages(path, query))
+        return (parse(view, row) for row in self._rows(path, query))
+
+    def _rows(self, path: str, query: Query) -> list[Any]:
+        return lists.read(self._http, path, query).rows
 
     def _offered(
         self, view: type[W], path: str, states: Iterable[str], since: datetime | None = None
@@ -98,12 +88,11 @@ class Client:
         """
         query = [("offering_uuid", self.offering_uuid), ("o", "created"), *_fields(view)]
         query += [("state", state) for state in states]
-        query += [("modified", self._modified(path, since))] if since else []
         found: list[W] = []
         errors: list[WaldurError] = []
-        for row in self._http.pages(path, query):
+        for row in self._changed(path, query, since) if since else self._rows(path, query):
             try:
-                found.append(_parse(view, row))
+                found.append(parse(view, row))
             except WaldurError as error:
                 uuid = row.get("uuid") if isinstance(row, dict) else None
                 log.warning("row_left_out", path=path, uuid=uuid, reason=str(error))
@@ -113,32 +102,27 @@ class Client:
         ours = [row for row in found if row.offering_uuid == self.offering_uuid]
         return [row for row in ours if not since or (row.modified and row.modified >= since)]
 
-    def _modified(self, path: str, since: datetime) -> str:
-        """Return what a list's filter `modified` takes: older servers want a day for resources.
+    def _changed(self, path: str, query: Query, since: datetime) -> list[Any]:
+        """Return the rows of a list that were changed since then, and perhaps some others.
 
-        They refuse a time there ("Enter a valid date."), and take one for orders. Their days may
-        begin in another time zone, so it is the day before; we compare the rows with the moment.
+        Older servers want a day for resources, and refuse a time ("Enter a valid date."), which
+        they take for orders. Their days may begin in another time zone, so it is the day before.
         """
-        if self.generation is Generation.A and path != ORDERS:
-            return f"{since.astimezone(UTC) - timedelta(days=1):%Y-%m-%d}"
-        return since.isoformat()
-
-    @functools.cached_property
-    def generation(self) -> Generation:
-        """The server's generation, found once: a missing *route* is answered with an HTML page.
-
-        Anything but that or a list leaves it open: what follows from a wrong guess would stay.
-        """
-        path = f"marketplace-provider-offerings/{self.offering_uuid}/orders/"
+        day = f"{since.astimezone(UTC) - timedelta(days=1):%Y-%m-%d}"
+        if path == RESOURCES and not self.server.capabilities.resources_by_time:
+            return self._rows(path, [*query, ("modified", day)])
         try:
-            rows = self._http.get(path, [("page_size", 1), ("field", "uuid")])
+            return self._rows(path, [*query, ("modified", since.isoformat())])
         except WaldurRefusedError as error:
-            if error.route_missing:
-                return Generation.A
-            raise
-        if not isinstance(rows, list):
-            raise WaldurError(f"GET {path}: expected a list, got {type(rows).__name__}")
-        return Generation.B
+            if path != RESOURCES or not is_about(error, "modified"):
+                raise
+            self.server.correct(str(error), resources_by_time=False)
+            return self._rows(path, [*query, ("modified", day)])
+
+    @property
+    def generation(self) -> Generation:
+        """The server's generation, found with one request."""
+        return self.server.generation
 
     # ---- the offering
 
@@ -150,7 +134,7 @@ class Client:
     def offering(self) -> Offering:
         """Return the offering with its components."""
         path = f"marketplace-provider-offerings/{self.offering_uuid}/"
-        return _parse(Offering, self._http.get(path, _fields(Offering)))
+        return parse(Offering, self._http.get(path, _fields(Offering)))
 
     def create_component(self, body: Mapping[str, object]) -> None:
         """Add a component; a duplicate type makes the server answer 500, so look before."""
@@ -184,7 +168,7 @@ class Client:
     def order(self, uuid: str) -> Order:
         """Return one order; its uuid may come from the shell or the broker, so it is checked."""
         path = f"marketplace-orders/{names.fold_uuid(uuid)}/"
-        return _parse(Order, self._http.get(path, _fields(Order)))
+        return parse(Order, self._http.get(path, _fields(Order)))
 
     def approve(self, order: str) -> None:
         """Approve an order that waits for the provider."""
@@ -220,14 +204,14 @@ class Client:
     def resource(self, uuid: str) -> Resource:
         """Return one resource."""
         path = f"marketplace-provider-resources/{uuid}/"
-        return _parse(Resource, self._http.get(path, _fields(Resource)))
+        return parse(Resource, self._http.get(path, _fields(Resource)))
 
     def team(self, resource: str) -> list[TeamMember]:
         """Return the people of a resource's project, as they are now."""
         body = self._http.get(f"marketplace-provider-resources/{resource}/team/")
         if not isinstance(body, list):
             raise WaldurError(f"the team of {resource} is not a list")
-        return [_parse(TeamMember, row) for row in body]
+        return [parse(TeamMember, row) for row in body]
 
     def submit_report(self, resource: str, sections: Iterable[Section]) -> None:
         """Replace the report that a resource's customer reads."""
@@ -248,12 +232,14 @@ class Client:
         if self.generation is Generation.A:
             self._remote_post(resource, "set_limits", dict(limits))
         else:
-            self._resource_post(resource, "set_limits", {"limits": dict(limits)})
+            with self._route_expected():
+                self._resource_post(resource, "set_limits", {"limits": dict(limits)})
 
     def set_resource_ok(self, resource: str) -> None:
         """Bring a resource back to OK that a refused change left Erred."""
         if self.generation is Generation.B:
-            self._resource_post(resource, "set_as_ok")
+            with self._route_expected():
+                self._resource_post(resource, "set_as_ok")
             return
         # only out of `updating` does the resource follow; an approval left `update_scheduled`
         for state in ("ok", "update_scheduled", "updating", "ok"):
@@ -280,7 +266,7 @@ class Client:
             return set()
         query = [("allocation_uuid", resource.resource_uuid)]
         ending = f"/{resource.resource_uuid}/"
-        with self._older():
+        with self._route_expected():
             rows = self._list(Association, "slurm-associations/", query)
             return {row.username for row in rows if row.allocation.endswith(ending)}
 
@@ -297,76 +283,16 @@ class Client:
                 raise
 
     def _remote_post(self, resource: str, action: str, body: object) -> None:
-        with self._older():
+        with self._route_expected():
             self._http.post(f"marketplace-slurm-remote/{resource}/{action}/", body)
 
     @contextmanager
-    def _older(self) -> Iterator[None]:
-        """Ask what only an older server has; one that hasn't was upgraded under our feet."""
+    def _route_expected(self) -> Iterator[None]:
+        """Ask what a server of this generation has; one that hasn't was changed under our feet."""
         try:
             yield
         except WaldurRefusedError as error:
             if not error.route_missing:
                 raise
-            self.__dict__.pop("generation", None)
+            self.server.forget()
             raise WaldurError(f"{error}; its generation is looked up again") from error
-
-    # ---- usage
-
-    def component_usages(self, month: str) -> list[ComponentUsage]:
-        """Return what Waldur has for a month (`YYYY-MM`).
-
-        A server that ignores the filter by offering brings rows of others along; they match no
-        resource of ours.
-        """
-        query = [("offering_uuid", self.offering_uuid), ("billing_period", f"{month}-01")]
-        rows = self._list(ComponentUsage, "marketplace-component-usages/", query)
-        return [row for row in rows if row.billing_period.startswith(month)]
-
-    def user_usages(self, month: str) -> list[UserUsage]:
-        """Return users' parts of a month's usage, perhaps those of other months too.
-
-        Rows name the component usage that they belong to, which is of one month.
-        """
-        query = [
-            ("offering_uuid", self.offering_uuid),
-            ("component_usage__billing_period", f"{month}-01"),
-        ]
-        return list(self._list(UserUsage, "marketplace-component-user-usages/", query))
-
-    def set_usage(self, resource: str, amounts: Mapping[str, Decimal], date: str = "") -> None:
-        """Set what a resource used in a month: all of its components, the server forgets others.
-
-        Args:
-            resource: its uuid.
-            amounts: absolute values by component, two decimals.
-            date: a moment in the month; an older server ignores it and means the current month.
-        """
-        usages = [{"type": name, "amount": str(value)} for name, value in sorted(amounts.items())]
-        body = {"resource": resource, "usages": usages, **({"date": date} if date else {})}
-        self._http.post("marketplace-component-usages/set_usage/", body)
-
-    def set_user_usage(
-        self, component_usage: str, amounts: Mapping[str, Decimal], links: Mapping[str, str]
-    ) -> None:
-        """Set users' parts of a component usage; a newer server takes them all at once.
-
-        Args:
-            component_usage: its uuid.
-            amounts: absolute values by username.
-            links: URLs of offering users by username; kept by the server at the first time only.
-        """
-        rows = [
-            {
-                "username": name,
-                "usage": str(value),
-                **({"user": links[name]} if name in links else {}),
-            }
-            for name, value in sorted(amounts.items())
-        ]
-        path = f"marketplace-component-usages/{component_usage}"
-        if self.generation is Generation.B:
-            self._http.post(f"{path}/set_user_usages/", {"usages": rows})
-            return
-        for row in rows:
-            self._http.post(f"{path}/set_user_usage/", row)

@@ -10,6 +10,8 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +28,7 @@ from slurm_tasks.version import __version__
 log = structlog.stdlib.get_logger(__name__)
 
 PAGE_SIZE = 300
+SKEW_MAX = timedelta(hours=1)
 ATTEMPTS = 4
 PATIENCE = 10.0
 """Seconds that a read is repeated for; longer outages are the task's retry, then the schedule's."""
@@ -39,6 +42,7 @@ _PASSING = frozenset(
         HTTPStatus.UNAUTHORIZED,
     }
 )
+_PROBED = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 _HICCUPS = frozenset({429, 502, 503, 504})
 _UNTRUSTED = ". If it is a site's own CA, name its certificates in REQUESTS_VERIFY_SSL"
 _UUID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
@@ -60,12 +64,14 @@ class Transport:
     Args:
         settings: where it is, and the token.
 
+        self.skew: timedelta | None = None
     Raises:
         ConfigurationError: no request can be sent as the settings and the environment say.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._token = settings.api_token
+        self.skew: timedelta | None = None
         way = outgoing.way(settings)
         self.proxy = way.proxy
         try:
@@ -89,24 +95,57 @@ class Transport:
         """Close the connections."""
         self._client.close()
 
-    def get(self, path: str, query: Query = ()) -> Any:  # noqa: ANN401 - JSON is anything
+    def get(self, path: str, query: Query = (), *, probing: bool = False) -> Any:  # noqa: ANN401 - JSON is anything
         """Read one object.
 
         Args:
             path: below `/api/`, with the last slash.
             query: parameters, repeated ones included.
+            probing: a refusal is an answer as good as any, and no failure in the metrics.
 
         Raises:
             WaldurError: Waldur is away, or its answer is not JSON.
             WaldurRefusedError: it said no.
         """
-        return self._json(self._repeated(path, query))
+        return self._json(self._repeated(path, query, probing=probing))
+
+    def has_route(self, path: str) -> bool:
+        """Tell whether a route exists that takes posts only: reading it changes nothing.
+
+        One that exists is refused in JSON (405, measured); one that doesn't is an HTML page.
+        """
+        try:
+            self._repeated(path, (), probing=True)
+        except WaldurRefusedError as error:
+            return not error.route_missing
+        return True
 
     def pages(self, path: str, query: Query = ()) -> Iterator[Any]:
         """Yield the rows of a list, over all of its pages."""
+        for rows, _ in self._pages(path, query, PAGE_SIZE):
+            yield from rows
+
+    def listing(
+        self, path: str, query: Query = (), size: int = PAGE_SIZE
+    ) -> tuple[list[Any], int | None]:
+        """Return the rows of a list, and how many there are by its own count.
+
+        Args:
+            path: below `/api/`, with the last slash.
+            query: parameters, repeated ones included.
+            size: rows of a page.
+        """
+        found: list[Any] = []
+        counted: int | None = None
+        for rows, count in self._pages(path, query, size):
+            found += rows
+            counted = count
+        return found, counted
+
+    def _pages(self, path: str, query: Query, size: int) -> Iterator[tuple[list[Any], int | None]]:
         number = 1
         while True:
-            asked = [*query, ("page", number), ("page_size", PAGE_SIZE)]
+            asked = [*query, ("page", number), ("page_size", size)]
             try:
                 response = self._repeated(path, asked)
             except WaldurRefusedError as error:
@@ -116,7 +155,8 @@ class Transport:
             rows = self._json(response)
             if not isinstance(rows, list):
                 raise WaldurError(f"GET {path}: expected a list, got {type(rows).__name__}")
-            yield from rows
+            count = response.headers.get("x-result-count", "")
+            yield rows, int(count) if count.isascii() and count.isdigit() else None
             if 'rel="next"' not in response.headers.get("link", ""):
                 return
             number += 1
@@ -134,7 +174,7 @@ class Transport:
         response = self._send("POST", path, (), body)
         return self._json(response) if response.content else None
 
-    def _repeated(self, path: str, query: Query) -> httpx.Response:
+    def _repeated(self, path: str, query: Query, *, probing: bool = False) -> httpx.Response:
         def worthwhile(error: Exception) -> bool | float:
             if not isinstance(error, UnavailableError):
                 return False
@@ -146,10 +186,12 @@ class Transport:
             on=worthwhile, attempts=ATTEMPTS, timeout=PATIENCE, wait_initial=0.2, wait_max=3
         ):
             with attempt:
-                return self._send("GET", path, query)
+                return self._send("GET", path, query, probing=probing)
         raise AssertionError("stamina raises the last error")  # pragma: no cover
 
-    def _send(self, method: str, path: str, query: Query, body: object = None) -> httpx.Response:
+    def _send(
+        self, method: str, path: str, query: Query, body: object = None, *, probing: bool = False
+    ) -> httpx.Response:
         began = time.monotonic()
         status: int | None = None
         try:
@@ -160,6 +202,7 @@ class Transport:
                 json=body,
             )
             status = response.status_code
+            self._note_clock(response)
         except httpx.HTTPError as error:
             # the type says what happened; the text of some errors repeats headers
             via = f" (through {self.proxy})" if self.proxy else ""
@@ -172,10 +215,21 @@ class Transport:
             log.debug("waldur_request", method=method, path=path, status=status, seconds=seconds)
             endpoint = _UUID.sub("{uuid}", path)
             metrics.waldur_request_seconds.labels(method, endpoint).observe(seconds)
-            if status is None or status >= HTTPStatus.MULTIPLE_CHOICES:
+            expected = probing and status in _PROBED
+            if status is None or (status >= HTTPStatus.MULTIPLE_CHOICES and not expected):
                 metrics.waldur_request_failures.labels(method, endpoint, status or "none").inc()
         self._judge(f"{method} {path}", response)
         return response
+
+    def _note_clock(self, response: httpx.Response) -> None:
+        """Compare the clocks: the server's decides to which month a report is booked."""
+        try:
+            there = parsedate_to_datetime(response.headers.get("date", ""))
+            skew = there - datetime.now(UTC)
+        except (ValueError, TypeError):  # without it, or without a time zone
+            return
+        # a proxy's that is hours off says nothing of Waldur's own
+        self.skew = skew if abs(skew) < SKEW_MAX else None
 
     def _judge(self, request: str, response: httpx.Response) -> None:
         status = response.status_code

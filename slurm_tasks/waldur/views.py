@@ -7,9 +7,11 @@ and whose absence would take away access or a limit, has none: a broken answer i
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from slurm_tasks.errors import WaldurError
 
 OFFERING_TYPE = "Marketplace.Slurm"
 
@@ -38,6 +40,25 @@ class View(BaseModel):
     """A part of one of Waldur's objects."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+
+
+V = TypeVar("V", bound=View)
+
+
+def parse(view: type[V], body: object) -> V:
+    """Read a part of an object that Waldur sent.
+
+    Raises:
+        WaldurError: it isn't understood; the message says what is missing or wrong, and where.
+    """
+    try:
+        return view.model_validate(body)
+    except ValidationError as error:
+        where = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise WaldurError(f"Waldur's {view.__name__} is not understood: {where}") from None
 
 
 class Order(View):
@@ -136,8 +157,14 @@ class ComponentUsage(View):
 
 
 class UserUsage(View):
-    """One user's part of a component usage."""
+    """One user's part of a component usage.
 
+    Attributes:
+        user: the URL of the offering user that it is linked to.
+    """
+
+    uuid: Text = ""
+    user: Text = ""
     username: Text = ""
     usage: Decimal
     component_type: str

@@ -61,9 +61,11 @@ class MortalTransport(Transport):
 
     calls: Calls
 
-    def _send(self, method: str, path: str, query: Query, body: object = None) -> httpx.Response:
+    def _send(
+        self, method: str, path: str, query: Query, body: object = None, *, probing: bool = False
+    ) -> httpx.Response:
         with self.calls.call(f"{method} {path}"):
-            return super()._send(method, path, query, body)
+            return super()._send(method, path, query, body, probing=probing)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from email.utils import format_datetime
 from threading import RLock
 from urllib.parse import parse_qsl
 
@@ -10,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import compile_path
 
 from slurm_tasks.demo.waldur import (
+    api_ages,
     api_offerings,
     api_orders,
     api_people,
@@ -44,7 +46,7 @@ class Api:
         self._lock = lock
         self._routes = [
             (compile_path(BASE + endpoint.path)[0], endpoint)
-            for endpoint in _of_server(ENDPOINTS, db.server)
+            for endpoint in _of_server([*ENDPOINTS, *api_ages.endpoints(db.server)], db.server)
         ]
 
     async def answer(self, request: WebRequest) -> Response:
@@ -66,6 +68,7 @@ class Api:
             except RefusedError as refusal:
                 html = isinstance(refusal.body, str)
                 answer = Answer(refusal.status, refusal.body, html=html)
+            headers["Date"] = format_datetime(self._db.now(), usegmt=True)
             return _response(answer, headers)
 
     def _answer(

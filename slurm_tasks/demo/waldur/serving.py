@@ -34,7 +34,12 @@ class HttpThread:
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
         self._config = uvicorn.Config(
-            app, lifespan="off", log_config=None, log_level=logging.CRITICAL, access_log=False
+            app,
+            lifespan="off",
+            log_config=None,
+            log_level=logging.CRITICAL,
+            access_log=False,
+            date_header=False,  # the application has a clock of its own
         )
         self._listener = listener
         self._loop = asyncio.new_event_loop()
