@@ -1,17 +1,16 @@
-"""Worlds to break: each generation of Waldur, a clock, and a note of every command's effect."""
+"""Worlds to break: each server of Waldur, a clock, and a note of every command's effect."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 import pytest
 import time_machine
 
-from slurm_tasks.demo.waldur.values import Generation
 from tests.support.effects import watch
+from tests.support.servers import EACH
 from tests.support.world import World
 
 
@@ -22,13 +21,13 @@ def clock() -> Iterator[time_machine.Traveller]:
         yield traveller
 
 
-@pytest.fixture(params=["a", "b"])
+@pytest.fixture(params=EACH)
 def world(
     request: pytest.FixtureRequest,
     clock: time_machine.Traveller,  # noqa: ARG001 - before anything is made
     tmp_path: Path,
 ) -> Iterator[World]:
-    """A world of each generation."""
-    with World.started(cast("Generation", request.param), tmp_path) as started:
+    """A world with each server."""
+    with World.started(request.param, tmp_path) as started:
         watch(started.slurm)
         yield started

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from slurm_tasks.demo.waldur.values import Generation
 from tests.chaos import process
 from tests.chaos.schedule import cycle
 from tests.support.agreement import Ends
@@ -93,9 +92,9 @@ STORIES = {
 
 
 @contextmanager
-def told(story: Story, generation: Generation, folder: Path) -> Iterator[World]:
+def told(story: Story, server: str, folder: Path) -> Iterator[World]:
     """Start a world in which a story has begun."""
-    with World.started(generation, folder) as world:
+    with World.started(server, folder) as world:
         watch(world.slurm)
         story.begin(world)
         yield world
@@ -141,11 +140,11 @@ def twice(world: World) -> None:
 
 
 @functools.cache
-def calls(generation: Generation) -> list[str]:
+def calls(server: str) -> list[str]:
     """Return the calls to the outside that everything needs, found by a dry run."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        World.started(generation, Path(folder)) as world,
+        World.started(server, Path(folder)) as world,
     ):
         everything(world)
         return process.run(world, twice)

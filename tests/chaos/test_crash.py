@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from slurm_tasks.demo.waldur.values import Generation
 from tests.chaos import process
 from tests.chaos.schedule import converge
 from tests.chaos.stories import STORIES, expected, told
 from tests.support.chaos import Chaos
+from tests.support.servers import EACH
 
-STRIDE = 4
-"""In the short form each kind (generation and moment) has its own fourth of the calls."""
+STRIDE = 2 * len(EACH)
+"""In the short form each kind (server and moment) has its own part of the calls."""
 
 
 @pytest.mark.parametrize("moment", ["before a call", "after a call's effect"])
-@pytest.mark.parametrize("generation", ["a", "b"])
+@pytest.mark.parametrize("server", EACH)
 @pytest.mark.parametrize("name", STORIES)
 def test_killed(
     name: str,
-    generation: Generation,
+    server: str,
     moment: str,
     chaos: Chaos,
     clock: time_machine.Traveller,
@@ -30,13 +30,13 @@ def test_killed(
 ) -> None:
     """Whichever call a process is killed at, both sides agree in the end."""
     story = STORIES[name]
-    with told(story, generation, tmp_path / "dry") as world:
+    with told(story, server, tmp_path / "dry") as world:
         calls = process.run(world, story.act)
-    kind = 2 * (generation == "b") + moment.startswith("after")
+    kind = 2 * EACH.index(server) + moment.startswith("after")
     first, stride = (1, 1) if chaos.long else (1 + kind, STRIDE)
     for number in range(first, len(calls) + 1, stride):
         with (
-            told(story, generation, tmp_path / str(number)) as world,
+            told(story, server, tmp_path / str(number)) as world,
             chaos.run("crash", f"{name}, killed {moment}") as run,
         ):
             try:

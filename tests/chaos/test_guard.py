@@ -118,7 +118,7 @@ def test_half_read(
 @pytest.fixture
 def other(world: World, tmp_path: Path) -> Iterator[World]:
     """Another offering on another cluster, with an allocation."""
-    with World.started(world.waldur.generation, tmp_path / "other") as started:
+    with World.started(world.server, tmp_path / "other") as started:
         watch(started.slurm)
         started.allocated("Theirs")
         yield started

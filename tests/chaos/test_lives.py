@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from slurm_tasks.demo.waldur.records import OrderType, Resource, ResourceState
-from slurm_tasks.demo.waldur.values import Generation
 from slurm_tasks.model.messages import Intent, Status
 from slurm_tasks.model.names import allocation_name
 from slurm_tasks.sync import members
@@ -30,6 +29,7 @@ from tests.chaos.stories import IMPOSSIBLE, MORE
 from tests.support.agreement import Ends
 from tests.support.chaos import Chaos
 from tests.support.effects import watch
+from tests.support.servers import EACH
 from tests.support.world import PREFIXES, World
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Lives(RuleBasedStateMachine):
         chaos: notes how it ended.
     """
 
-    def __init__(self, generation: Generation, chaos: Chaos) -> None:
+    def __init__(self, server: str, chaos: Chaos) -> None:
         super().__init__()
         self.chaos = chaos
         self._parts = ExitStack()
@@ -75,7 +75,7 @@ class Lives(RuleBasedStateMachine):
         self._parts.enter_context(stamina.set_testing(True, attempts=transport.ATTEMPTS))
         self.clock = self._parts.enter_context(time_machine.travel(begin))
         folder = self._parts.enter_context(tempfile.TemporaryDirectory())
-        self.world = self._parts.enter_context(World.started(generation, Path(folder)))
+        self.world = self._parts.enter_context(World.started(server, Path(folder)))
         watch(self.world.slurm)
         self.projects = [
             self.world.project,
@@ -235,7 +235,7 @@ class Lives(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Stop all faults, let the schedule run, and compare both sides."""
         try:
-            with self.chaos.run("random", f"random lives, {self.world.waldur.generation}") as run:
+            with self.chaos.run("random", f"random lives, {self.world.server}") as run:
                 self.world.slurm.set_faults()
                 self.world.waldur.faults.clear()
                 self.jobs_end()
@@ -262,8 +262,8 @@ def _one(found: Sequence[T], number: int) -> Sequence[T]:
     return [found[number % len(found)]] if found else []
 
 
-@pytest.mark.parametrize("generation", ["a", "b"])
-def test_lives(generation: Generation, chaos: Chaos) -> None:
+@pytest.mark.parametrize("server", EACH)
+def test_lives(server: str, chaos: Chaos) -> None:
     """Both sides agree after anything."""
     chosen = settings(
         max_examples=60 if chaos.long else 12,
@@ -279,6 +279,6 @@ def test_lives(generation: Generation, chaos: Chaos) -> None:
 
     class Begun(Lives):
         def __init__(self) -> None:
-            super().__init__(generation, chaos)
+            super().__init__(server, chaos)
 
     run_state_machine_as_test(Begun, settings=chosen)

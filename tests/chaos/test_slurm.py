@@ -15,7 +15,6 @@ import pytest
 import time_machine
 
 from slurm_tasks.demo.slurm import Fault
-from slurm_tasks.demo.waldur.values import Generation
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.runner import Runner
 from tests.chaos.schedule import CYCLE, converge, cycle
@@ -53,9 +52,9 @@ DEADLY: dict[str, Fault] = {
 }
 
 
-def commands(generation: Generation) -> list[tuple[str, str]]:
+def commands(server: str) -> list[tuple[str, str]]:
     """Return the kinds of commands that everything needs: the program, and what it is to do."""
-    split = (call.split() for call in calls(generation) if call.startswith("/"))
+    split = (call.split() for call in calls(server) if call.startswith("/"))
     pairs = ((Path(words[0]).name, _COMMAND.search(" ".join(words))) for words in split)
     return list({(tool, found[0] if found else ""): None for tool, found in pairs})
 
@@ -76,7 +75,7 @@ def suffer(
         world.slurm.set_faults(
             *(
                 replace(fault, tool=tool, argv=argv, times=1)
-                for tool, argv in commands(world.waldur.generation)
+                for tool, argv in commands(world.server)
             )
         )
         for _ in range(BROKEN_FOR):

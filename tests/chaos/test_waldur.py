@@ -13,7 +13,6 @@ import stamina
 import time_machine
 
 from slurm_tasks.demo.waldur.faults import Kind
-from slurm_tasks.demo.waldur.values import Generation
 from slurm_tasks.waldur import transport
 from slurm_tasks.waldur.client import Client
 from slurm_tasks.waldur.views import (
@@ -31,6 +30,7 @@ from tests.chaos.stories import STORIES, calls, everything, expected, told
 from tests.support.agreement import Ends
 from tests.support.chaos import Chaos, Run, by_turns
 from tests.support.effects import thrown_out
+from tests.support.servers import EACH
 from tests.support.world import World, settings_for
 
 IMPATIENT = 0.3
@@ -122,9 +122,9 @@ def add(world: World, fault: Fault, **where: Any) -> None:  # noqa: ANN401 - a f
     )
 
 
-def requests(generation: Generation) -> list[tuple[str, str]]:
+def requests(server: str) -> list[tuple[str, str]]:
     """Return the kinds of requests that everything needs: method, and a pattern of the path."""
-    split = (call.split(" ", 1) for call in calls(generation) if call.startswith(("GET", "POST")))
+    split = (call.split(" ", 1) for call in calls(server) if call.startswith(("GET", "POST")))
     return list({(method, UUID.sub(UUID.pattern, path)): None for method, path in split})
 
 
@@ -143,7 +143,7 @@ def test_each_request_fails(
     fault = FAULTS[name]
     ends = everything(world)
     with chaos.run("Waldur", name) as run:
-        for method, path in requests(world.waldur.generation):
+        for method, path in requests(world.server):
             times = transport.ATTEMPTS if fault.hiccup and method == "GET" else 1
             add(world, fault, method=method, path=f"/{path}", times=times)
         broken(world, clock, BROKEN_FOR)
@@ -228,9 +228,9 @@ def test_away_for_hours(
 @pytest.mark.chaos_long
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("story", STORIES)
-@pytest.mark.parametrize("generation", ["a", "b"])
+@pytest.mark.parametrize("server", EACH)
 def test_each_call_fails(
-    generation: Generation,
+    server: str,
     story: str,
     name: str,
     chaos: Chaos,
@@ -242,13 +242,13 @@ def test_each_call_fails(
     Each fault strikes its own part of the requests, and each request meets several faults.
     """
     act, fault = STORIES[story].act, FAULTS[name]
-    with told(STORIES[story], generation, tmp_path / "dry") as world:
+    with told(STORIES[story], server, tmp_path / "dry") as world:
         begun = process.run(world, act)
     sent = [call for call in begun if call.startswith(("GET", "POST"))]
     for number, call in [*enumerate(sent)][list(FAULTS).index(name) % STRIDE :: STRIDE]:
         folder = tmp_path / str(number)
         with (
-            told(STORIES[story], generation, folder) as world,
+            told(STORIES[story], server, folder) as world,
             chaos.run("Waldur", f"{name}, at one request") as run,
         ):
             times = transport.ATTEMPTS if fault.hiccup and call.startswith("GET") else 1

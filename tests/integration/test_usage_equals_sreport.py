@@ -18,7 +18,6 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 
-from slurm_tasks.demo.waldur.values import Generation
 from slurm_tasks.model.usage import Period, month
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
@@ -210,14 +209,14 @@ def test_users_who_are_gone_keep_their_share(october: October) -> None:
 
 
 @pytest.mark.parametrize(
-    ("generation", "now"),
+    ("server", "now"),
     [
         ("a", datetime(2025, 10, 31, 23, 50, tzinfo=UTC)),  # it takes the current month's only
         ("b", datetime(2025, 11, 2, tzinfo=UTC)),
     ],
 )
 def test_waldur_gets_what_sreport_reports(
-    october: October, generation: Generation, now: datetime, tmp_path: Path
+    october: October, server: str, now: datetime, tmp_path: Path
 ) -> None:
     """In measured units with two decimals, in total and by user."""
     factors = {"cpu": 60, "mem": 61440, "gres/gpu": 60}
@@ -228,7 +227,7 @@ def test_waldur_gets_what_sreport_reports(
         for (account, user, name), seconds in october.reported(MONTHS["UTC"]).items()
         if account == "hpc_1" and name in factors
     }
-    with time_machine.travel(now), World.started(generation, tmp_path) as world:
+    with time_machine.travel(now), World.started(server, tmp_path) as world:
         resource = world.allocated()
         world.waldur.set_resource(resource, backend_id="hpc_1")
         world.node = replace(world.node, cluster=october.cluster)

@@ -16,11 +16,14 @@ from typing import Any, Literal, get_args
 
 import pytest
 
+from tests.support.servers import EACH
+
 Part = Literal[
     "crash", "Waldur", "SLURM", "broker", "workers", "poison", "trust", "random", "guard"
 ]
 PARTS = get_args(Part)
 _PROPERTY = "chaos"
+CHAOS_LONG = pytest.mark.chaos_long
 _TITLES = ("fault", "runs", "converged", "commands repeated", "time to converge")
 _HEAD = """# What was broken, and what came of it
 
@@ -102,15 +105,15 @@ def chaos(request: pytest.FixtureRequest, record_property: Callable[[str, object
 
 
 def by_turns(values: Iterable[str]) -> list[Any]:
-    """Return the parameters of a test of generations and values.
+    """Return the parameters of a test of servers and values.
 
-    In the short form each value is tried on one generation, the first on the older one, the next
-    on the newer one, and so on; in the long form on both.
+    In the short form each value is tried on one server, the first on the oldest, the next on the
+    next, and so on; in the long form on each.
     """
     return [
-        pytest.param(generation, value, marks=[] if turn % 2 == index else pytest.mark.chaos_long)
+        pytest.param(server, value, marks=[] if turn % len(EACH) == index else CHAOS_LONG)
         for turn, value in enumerate(values)
-        for index, generation in enumerate("ab")
+        for index, server in enumerate(EACH)
     ]
 
 

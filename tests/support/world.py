@@ -23,7 +23,6 @@ from pydantic import SecretStr
 from slurm_tasks.demo.slurm import Account, SlurmSimulator
 from slurm_tasks.demo.slurm.engine.main import main as simulated_command
 from slurm_tasks.demo.waldur import Component, Customer, Project, Request, User, WaldurSimulator
-from slurm_tasks.demo.waldur.values import Generation
 from slurm_tasks.errors import SlurmTasksError
 from slurm_tasks.model import components as tres_components
 from slurm_tasks.model.messages import (
@@ -44,6 +43,7 @@ from slurm_tasks.sync.cluster import HeadNode
 from slurm_tasks.sync.collect import collect
 from slurm_tasks.sync.control import Control
 from slurm_tasks.waldur.client import Client
+from tests.support import servers
 
 UTC = ZoneInfo("UTC")
 PREFIXES = Prefixes("hpc_", "hpc_", "hpc_", 34)
@@ -109,6 +109,7 @@ class World:
     """Both simulators, both sides of the service, and a project of one customer.
 
     Attributes:
+        server: which Waldur it is, as it was started by.
         waldur: Waldur, where people act.
         slurm: the cluster.
         control: the control side.
@@ -117,6 +118,7 @@ class World:
         project: what for.
     """
 
+    server: str
     waldur: WaldurSimulator
     slurm: SlurmSimulator
     control: Control
@@ -127,25 +129,18 @@ class World:
     @classmethod
     @contextmanager
     def started(
-        cls,
-        generation: Generation,
-        folder: Path,
-        *,
-        version: str | None = None,
-        release: str = "22.05",
-        swift: bool = True,
+        cls, server: str, folder: Path, *, release: str = "22.05", swift: bool = True
     ) -> Iterator[World]:
         """Start a world; alice and bob are the project's members.
 
         Args:
-            generation: Waldur's.
+            server: Waldur's generation, "a" or "b", or a version of B such as "7.9.3".
             folder: of the cluster.
-            version: Waldur's, such as "7.9.3".
             release: SLURM's.
             swift: whether commands are called rather than started.
         """
         slurm = SlurmSimulator.create(folder / "slurm", release=release)
-        with WaldurSimulator(generation, OFFERED, job_delay=0.0, version=version) as waldur:
+        with servers.simulator(server, OFFERED) as waldur:
             customer = waldur.add_customer("Northern University")
             project = waldur.add_project(customer, "Genomics")
             control = _control(Client(settings_for(waldur)))
@@ -157,7 +152,7 @@ class World:
                 lock=lambda: writer(folder / "writer.lock", None),
                 rules=RULES,
             )
-            world = cls(waldur, slurm, control, node, customer, project)
+            world = cls(server, waldur, slurm, control, node, customer, project)
             for name in ("alice", "bob"):
                 world.join(name)
             try:

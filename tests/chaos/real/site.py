@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from zoneinfo import ZoneInfo
 
 from slurm_tasks.demo.waldur import WaldurSimulator
-from slurm_tasks.demo.waldur.values import Generation
 from slurm_tasks.model.components import Components
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
@@ -68,13 +67,13 @@ class Site:
 
 
 @contextmanager
-def opened(cluster: RealCluster, generation: Generation, folder: Path) -> Iterator[Site]:
+def opened(cluster: RealCluster, server: str, folder: Path) -> Iterator[Site]:
     """Start a world on an empty cluster."""
     cluster.reset()
     watched = Watched(cluster, folder / "watched")
     runner = Runner(PurePosixPath(watched.bin_dir), 60, environment=ENVIRONMENT | {"PATH": PATH})
     try:
-        with World.started(generation, folder) as world:
+        with World.started(server, folder) as world:
             node = replace(world.node, cluster=SlurmCluster(runner, cluster.cluster))
             yield Site(replace(world, node=node), watched)
     finally:

@@ -11,7 +11,6 @@ from typing import IO, cast
 
 import pytest
 
-from slurm_tasks.demo.waldur.values import Generation
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.runner import Runner
 from tests.chaos.real.site import Site, assert_usable, everything, opened
@@ -19,7 +18,7 @@ from tests.chaos.schedule import cycle
 from tests.support.agreement import Ends
 from tests.support.chaos import Chaos
 
-RELEASES: list[tuple[str, Generation]] = [("22.05", "a"), ("24.11", "b"), ("26.05", "b")]
+RELEASES: list[tuple[str, str]] = [("22.05", "a"), ("24.11", "b"), ("26.05", "b")]
 SHORT = "26.05"
 BEGUN = (7, 1, 17)
 """Commands of a cycle before which a daemon goes away: amid the end of an allocation, the first of
@@ -28,7 +27,7 @@ all, and amid what comes after."""
 pytestmark = pytest.mark.timeout(600)
 
 
-def _marked(pair: tuple[str, Generation]) -> object:
+def _marked(pair: tuple[str, str]) -> object:
     marks = [] if pair[0] == SHORT else [pytest.mark.chaos_long]
     return pytest.param(pair, marks=marks, id="-".join(pair))
 
@@ -36,9 +35,9 @@ def _marked(pair: tuple[str, Generation]) -> object:
 @pytest.fixture(params=[_marked(pair) for pair in RELEASES])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     """A world on each of the real clusters."""
-    release, generation = request.param
+    release, server = request.param
     cluster = request.getfixturevalue(f"slurm_{release.replace('.', '')}")
-    with opened(cluster, generation, tmp_path) as site:
+    with opened(cluster, server, tmp_path) as site:
         yield site
 
 

@@ -1,16 +1,15 @@
-"""A world of each generation, and a time at which a month has a middle."""
+"""A world with each server of Waldur, and a time at which a month has a middle."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 import pytest
 import time_machine
 
-from slurm_tasks.demo.waldur.values import Generation
+from tests.support.servers import EACH
 from tests.support.world import World
 
 
@@ -21,10 +20,10 @@ def march() -> Iterator[time_machine.Traveller]:
         yield traveller
 
 
-@pytest.fixture(params=["a", "b"])
+@pytest.fixture(params=EACH)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    """A world of each generation."""
-    with World.started(cast("Generation", request.param), tmp_path) as started:
+    """A world with each server."""
+    with World.started(request.param, tmp_path) as started:
         yield started
 
 

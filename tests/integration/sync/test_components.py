@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from slurm_tasks.demo.waldur.values import Generation
 from slurm_tasks.errors import ConfigurationError
 from slurm_tasks.model import components as tres_components
 from slurm_tasks.model.findings import Verdict
 from slurm_tasks.sync import check_components, components
+from tests.support.servers import EACH
 from tests.support.world import CONFIGURATION, World
 
 
@@ -21,10 +21,10 @@ def offered(world: World) -> dict[str, Any]:
     return {row.type: row for row in world.control.waldur.offering().components}
 
 
-@pytest.fixture(params=["a", "b"])
+@pytest.fixture(params=EACH)
 def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A world whose offering has only a component that isn't ours, and one of another label."""
-    with World.started(cast("Generation", request.param), tmp_path) as world:
+    with World.started(request.param, tmp_path) as world:
         world.waldur._db.components.clear()
         for name, label in (("tape", "Tape"), ("cpu", "Old")):
             world.control.waldur.create_component(
