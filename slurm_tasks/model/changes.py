@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from slurm_tasks.model import tres
 from slurm_tasks.model.cluster import Account, Cluster
+from slurm_tasks.model.names import other_usernames
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class AddUsers:
     """Give users an association with an account.
 
     Attributes:
-        users: folded usernames.
+        users: usernames, as Waldur spells them.
         account: the account they join.
         default: their default account, for users who have no association yet; None leaves the
             default of those who have one.
@@ -150,7 +151,8 @@ class AddUsers:
         """Return the state after it."""
         for name in {self.account, self.default or self.account}:
             if account := state.get(name):
-                state = state.with_account(replace(account, users=account.users | {*self.users}))
+                new = other_usernames(self.users, account.users)
+                state = state.with_account(replace(account, users=account.users | new))
         return state
 
 

@@ -1,9 +1,10 @@
 """The actual state: accounts, their users and limits as one read of the cluster shows them."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from slurm_tasks.model.names import Kind, marker
+from slurm_tasks.model.names import Kind, fold_username, fold_usernames, marker
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Account:
         parent: the account above it; empty for root.
         description: as stored; ours starts with a marker.
         limits: GrpTRESMins by TRES: TRES-minutes, MB-minutes for memory.
-        users: users with an association in it.
+        users: users with an association in it, as slurmdbd spells them.
         blocked: whether it accepts no jobs (GrpSubmitJobs=0).
         qos: the QoS that its jobs may run in, its own or inherited.
         held: users whose association with it accepts no jobs (GrpSubmitJobs=0).
@@ -31,6 +32,11 @@ class Account:
     qos: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     unread_limits: Mapping[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def members(self) -> Mapping[str, str]:
+        """Its users, by the folded name."""
+        return fold_usernames(self.users)
 
     def is_marked(self, kind: Kind, uuid: str) -> bool:
         """Tell whether the service made this account for that very thing."""
@@ -93,8 +99,9 @@ class Cluster:
             account = self.get(account.parent)
 
     def accounts_of(self, user: str) -> frozenset[str]:
-        """Return the names of the accounts that a user has an association with."""
-        return frozenset(a.name for a in self.accounts.values() if user in a.users)
+        """Return the names of the accounts that a user, however spelled, is associated with."""
+        folded = fold_username(user)
+        return frozenset(a.name for a in self.accounts.values() if folded in a.members)
 
     def users(self) -> frozenset[str]:
         """Return every user who has an association."""

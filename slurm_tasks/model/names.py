@@ -7,6 +7,7 @@ and checked here, before any of it can reach an argument list.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,7 +22,7 @@ FIXED_LEN = _HEAD + 1 + _TAIL
 """Characters of an allocation's name that are neither prefix nor slug."""
 
 _ACCOUNT = re.compile(rf"[a-z0-9][a-z0-9_-]{{0,{ACCOUNT_MAX_LEN - 1}}}")
-_USERNAME = re.compile(r"(?!\d+$)[a-z0-9_][a-z0-9_.@+-]{0,63}")
+_USERNAME = re.compile(r"(?!\d+$)[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}")
 _UUID = re.compile(rf"[0-9a-f]{{{UUID_LEN}}}")
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _MARKER = re.compile(rf"waldur:(customer|project|allocation):([0-9a-f]{{{UUID_LEN}}})(?![0-9a-f])")
@@ -101,8 +102,28 @@ def is_account(name: str) -> bool:
 
 
 def is_username(name: str) -> bool:
-    """Tell whether a folded username may reach SLURM: no list, no option, no number, not root."""
-    return bool(_USERNAME.fullmatch(name)) and name != "root"
+    """Tell whether a username may reach SLURM: no list, no option, no number, not root."""
+    return bool(_USERNAME.fullmatch(name)) and fold_username(name) != "root"
+
+
+def fold_username(name: str) -> str:
+    """Fold a username for comparing: slurmdbd and directories tell no capitals apart.
+
+    slurmdbd stores names in lower case, or with `PreserveCaseUser` as they were first added; it
+    finds them by any spelling. So names are compared folded and passed on as they are spelled.
+    """
+    return name.strip().lower()
+
+
+def fold_usernames(users: Iterable[str]) -> dict[str, str]:
+    """Return usernames as they are spelled, by the folded name; of two spellings the first."""
+    return {fold_username(user): user for user in sorted(users, reverse=True)}
+
+
+def other_usernames(users: Iterable[str], than: Iterable[str]) -> frozenset[str]:
+    """Return those usernames that aren't among others, however the others are spelled."""
+    folded = {fold_username(user) for user in than}
+    return frozenset(user for user in users if fold_username(user) not in folded)
 
 
 def is_uuid(text: str) -> bool:

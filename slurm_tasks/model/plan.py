@@ -86,7 +86,7 @@ def plan(desired: Desired, state: Cluster, removable: frozenset[str], rules: Rul
     Args:
         desired: the allocation as Waldur wants it.
         state: the cluster as it is.
-        removable: the only users that may be removed.
+        removable: the only users that may be removed, folded.
         rules: what the site decides.
 
     Raises:
@@ -266,21 +266,24 @@ def _members(
 ) -> Iterator[Change]:
     if desired.users is None:
         return
-    wanted = set(desired.users)
+    wanted = names.fold_usernames(desired.users)
+    here = account.members
     if desired.adds_users:
-        yield from _joiners(account.name, wanted - account.users, state, rules)
-    leavers = (account.users & (removable | {*desired.former})) - wanted
+        joiners = {wanted[name] for name in wanted.keys() - here.keys()}
+        yield from _joiners(account.name, joiners, state, rules)
+    may_go = removable | names.fold_usernames(desired.former).keys()
+    leavers = frozenset(here[name] for name in (here.keys() & may_go) - wanted.keys())
     if rules.finish_jobs:
-        yield from _hold(account, wanted, leavers)
+        yield from _hold(account, frozenset(here[name] for name in here.keys() & wanted), leavers)
     elif leavers:
         yield CancelJobs(account.name, tuple(sorted(leavers)))
     if leavers:
         yield RemoveUsers(tuple(sorted(leavers)), account.name)
 
 
-def _hold(account: Account, wanted: set[str], leavers: frozenset[str]) -> Iterator[Change]:
-    """Let leavers submit no more until their jobs have ended, and those who are back again."""
-    if back := tuple(sorted(account.held & wanted)):
+def _hold(account: Account, staying: frozenset[str], leavers: frozenset[str]) -> Iterator[Change]:
+    """Block job submission for leavers until their jobs end; unblock returning users."""
+    if back := tuple(sorted(account.held & staying)):
         yield SetUsersBlocked(back, account.name, blocked=False)
     if leaving := tuple(sorted(leavers - account.held)):
         yield SetUsersBlocked(leaving, account.name, blocked=True)
@@ -345,7 +348,7 @@ def with_defaults_moved(
     Args:
         changes: a plan.
         state: the cluster that it was made for.
-        defaults: default account by user.
+        defaults: default account by folded username.
         rules: the site's default account is preferred.
     """
     moved: list[Change] = []
@@ -354,7 +357,8 @@ def with_defaults_moved(
             targets: dict[str, list[str]] = {}
             for user in change.users:
                 others = state.accounts_of(user) - {change.account}
-                if defaults.get(user) == change.account and others:
+                default = defaults.get(names.fold_username(user))
+                if default == change.account and others:
                     preferred = rules.user_default
                     target = preferred if preferred in others else min(others)
                     targets.setdefault(str(target), []).append(user)

@@ -148,11 +148,21 @@ class SlurmCluster:
             ) from error
 
     def unix_users(self, users: Iterable[str]) -> dict[str, str]:
-        """Return the home directories of those users whom the head node knows: one command."""
+        """Return the home directories of those users whom the head node knows: one command.
+
+        Who answers to the name that is asked for is known, whatever spelling is printed: where the
+        answers can't be told apart, each name is asked for by itself.
+        """
         found: dict[str, str] = {}
         for part in _batches(users):
-            found |= self.runner.read(commands.ResolveUsers(self.name, part, self.unix.getent))
+            answer = self._resolved(part)
+            found |= answer.homes
+            for user in sorted(answer.unclear):
+                found |= self._resolved((user,)).homes
         return found
+
+    def _resolved(self, users: tuple[str, ...]) -> commands.UnixUsers:
+        return self.runner.read(commands.ResolveUsers(self.name, users, self.unix.getent))
 
     def make_home(self, user: str, home: str, writer: Writer) -> None:
         """Make a user's home directory, unless it exists.

@@ -14,7 +14,7 @@ from slurm_tasks.errors import (
     PermanentError,
     TransientError,
 )
-from slurm_tasks.model import guard
+from slurm_tasks.model import guard, names
 from slurm_tasks.model.changes import AddUsers, Change, RemoveUsers, SetDefault
 from slurm_tasks.model.cluster import Cluster
 from slurm_tasks.model.messages import (
@@ -33,6 +33,7 @@ from slurm_tasks.slurm.lock import Writer, WriterLock
 from slurm_tasks.sync import in_force
 from slurm_tasks.sync.collect import held
 from slurm_tasks.sync.item import Item
+from slurm_tasks.sync.unix_users import UnixUsers
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -65,11 +66,10 @@ class _Pass:
         self._request, self._node = request, node
         self._items = [Item(desired) for desired in request.items]
         self._defaults: dict[str, str] | None = None
-        self._homes: dict[str, str] = {}
-        self._homeless: dict[str, str] = {}
+        self._unix = UnixUsers(node.cluster)
         self._state = self._read()
         if node.unix_users or node.homes:
-            self._resolve()
+            self._unix.resolve(self._joiners())
         self.writes = 0
 
     def _read(self) -> Cluster:
@@ -77,24 +77,16 @@ class _Pass:
         self._node.cluster.require(self._node.rules.accounts, state)
         return state
 
-    def _resolve(self) -> None:
-        """Let joiners wait whom the head node doesn't know; the others' homes are known then."""
-        joiners = {id(item): self._joiners(item) for item in self._items}
-        asked = frozenset().union(*joiners.values())
-        if not asked:
-            return
-        reason = "the head node knows no such Unix user"
-        try:
-            self._homes = self._node.cluster.unix_users(asked)
-        except TransientError as error:
-            reason = f"the head node's users can't be looked up: {error}"
+    def _joiners(self) -> dict[str, list[Item]]:
+        """Return who is to be added, with the items that they are to be added to."""
+        found: dict[str, list[Item]] = {}
         for item in self._items:
-            item.waiting = dict.fromkeys(joiners[id(item)] - set(self._homes), reason)
-
-    def _joiners(self, item: Item) -> frozenset[str]:
-        name = account_name(item.desired, self._state, self._node.rules)
-        account = self._state.get(name)
-        return frozenset(item.desired.users or ()) - (account.users if account else frozenset())
+            name = account_name(item.desired, self._state, self._node.rules)
+            account = self._state.get(name)
+            present = account.users if account else frozenset()
+            for user in names.other_usernames(item.desired.users or (), present):
+                found.setdefault(user, []).append(item)
+        return found
 
     def _plan(self, item: Item) -> list[Change]:
         """Plan one item against the state; a refusal settles it."""
@@ -174,13 +166,14 @@ class _Pass:
                 continue
             self._state = change.advance(self._state)
             if isinstance(change, SetDefault):
-                self._known_defaults().update(dict.fromkeys(change.users, change.account))
+                users = map(names.fold_username, change.users)
+                self._known_defaults().update(dict.fromkeys(users, change.account))
 
     def _steps(self, item: Item, planned: list[Change], writer: Writer | None) -> Iterator[Change]:
         """Yield a plan's changes: homes are made before, who may finish jobs leaves alone."""
         for change in planned:
             if isinstance(change, AddUsers) and writer and self._node.homes:
-                self._make_homes(item, change.users, writer)
+                self._unix.make_homes(item, change.users, writer)
                 users = tuple(user for user in change.users if user not in item.waiting)
                 if users:
                     yield replace(change, users=users)
@@ -207,21 +200,10 @@ class _Pass:
         item.said += [said] if said else []
         return True
 
-    def _make_homes(self, item: Item, users: tuple[str, ...], writer: Writer) -> None:
-        """Make the homes of users who join; one that fails lets that user wait."""
-        for user in users:
-            home = self._homes.pop(user, None)  # once for each user, whatever comes of it
-            if home is not None:
-                try:
-                    self._node.cluster.make_home(user, home, writer)
-                except (TransientError, ValueError) as error:
-                    self._homeless[user] = f"no home directory: {error}"
-            if user in self._homeless:
-                item.waiting[user] = self._homeless[user]
-
     def _known_defaults(self) -> dict[str, str]:
         if self._defaults is None:
-            self._defaults = self._node.cluster.defaults()
+            found = self._node.cluster.defaults()
+            self._defaults = {names.fold_username(user): found[user] for user in found}
         return self._defaults
 
     def verify(self) -> None:
@@ -291,7 +273,7 @@ class _Pass:
         if not self._whole_offering:
             return
         waiting = [user for item in self._items for user in item.waiting]
-        homeless = sum(user in self._homeless for user in waiting)
+        homeless = sum(user in self._unix.homeless for user in waiting)
         metrics.users_waiting.labels(reason="no_home").set(homeless)
         metrics.users_waiting.labels(reason="no_unix_user").set(len(waiting) - homeless)
 

@@ -100,7 +100,8 @@ def mirror_associations(control: Control, resource: Resource, users: tuple[str, 
     if control.waldur.generation is Generation.B:
         return 0
     mirrored = control.waldur.associations(resource)
-    joined, left = sorted({*users} - mirrored), sorted(mirrored - {*users})
+    joined = sorted(names.other_usernames(users, mirrored))
+    left = sorted(names.other_usernames(mirrored, users))
     for username in joined:
         control.waldur.create_association(resource.uuid, username)
     for username in left:

@@ -17,6 +17,7 @@ class Item:
     desired: Desired
     changes: list[Change] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
+    spelling: dict[str, str] = field(default_factory=dict)
     status: Status = Status.APPLIED
     message: str = ""
     said: list[str] = field(default_factory=list)
@@ -26,10 +27,14 @@ class Item:
 
     @property
     def wanted(self) -> Desired:
-        """What can be done of it now: users who have to wait are left out."""
-        if not self.waiting or self.desired.users is None:
+        """What can be done of it now: users who have to wait are left out.
+
+        Those who join are spelled as the head node knows them.
+        """
+        if self.desired.users is None or not self.waiting | self.spelling:
             return self.desired
-        users = tuple(user for user in self.desired.users if user not in self.waiting)
+        spelled = (self.spelling.get(user, user) for user in self.desired.users)
+        users = tuple(user for user in spelled if user not in self.waiting)
         return self.desired.model_copy(update={"users": users})
 
     def settle(self, status: Status, message: object) -> None:

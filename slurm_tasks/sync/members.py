@@ -120,7 +120,7 @@ def _desired(control: Control, resource: Resource, intent: Intent, people: Peopl
         downscaled=resource.downscaled,
         restricted=bool(resource.restrict_member_access),
         users=users,
-        former=tuple(sorted(roster.read(resource) - {*users})),
+        former=tuple(sorted(names.other_usernames(roster.read(resource), users))),
     )
 
 

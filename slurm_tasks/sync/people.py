@@ -28,12 +28,12 @@ class People:
 
     @property
     def usernames(self) -> frozenset[str]:
-        """The usernames of all of this offering's users: nobody else is ever removed."""
-        folded = {user.username.strip().lower() for user in self._users}
+        """The folded usernames of this offering's users: nobody else is ever removed."""
+        folded = {names.fold_username(user.username) for user in self._users}
         return frozenset(name for name in folded if names.is_username(name))
 
     def team_of(self, resource: Resource) -> tuple[str, ...]:
-        """Return the usernames that belong into a resource's account, sorted and folded.
+        """Return the usernames that belong into a resource's account, as Waldur spells them.
 
         None if access to it is restricted. People without a username yet, or whose account isn't
         in order, come later. A name that SLURM must not see is skipped with a warning (Waldur
@@ -50,9 +50,9 @@ class People:
                 continue
             if member.uuid in self._restricted:
                 continue
-            folded = member.offering_user_username.strip().lower()
-            if names.is_username(folded):
-                usable.add(folded)
+            username = member.offering_user_username.strip()
+            if names.is_username(username):
+                usable.add(username)
             else:
-                log.warning("username_refused", resource=resource.uuid, username=folded[:80])
-        return tuple(sorted(usable))
+                log.warning("username_refused", resource=resource.uuid, username=username[:80])
+        return tuple(sorted(names.fold_usernames(usable).values()))

@@ -10,6 +10,7 @@ import structlog
 
 from slurm_tasks import metrics
 from slurm_tasks.errors import WaldurRefusedError
+from slurm_tasks.model import names
 from slurm_tasks.sync.control import Control
 from slurm_tasks.sync.differences import Difference
 from slurm_tasks.waldur.client import Generation
@@ -142,7 +143,7 @@ def _post_users(control: Control, wanted: list[Difference]) -> list[Refusal]:
     if not wanted:
         return []
     people = control.waldur.offering_users()
-    links = {user.username.strip().lower(): user.url for user in people}
+    links = {names.fold_username(user.username): user.url for user in people}
     uuids = {
         (row.resource_uuid, month, row.type): row.uuid
         for month in {difference.month for difference in wanted}
@@ -151,12 +152,14 @@ def _post_users(control: Control, wanted: list[Difference]) -> list[Refusal]:
     refused = []
     for difference in wanted:
         for name, amounts in sorted(difference.users.items()):
+            known = {user: links.get(names.fold_username(user)) for user in amounts}
             uuid = uuids.get((difference.resource, difference.month, name))
             if uuid is None:  # a page of the list was lost
                 reason = f"{name} of users: Waldur doesn't list the total that it has taken"
                 refused.append(Refusal(difference, reason, final=False))
                 continue
-            refusals = control.waldur.usages.set_parts(uuid, amounts, links)
+            urls = {user: url for user, url in known.items() if url}
+            refusals = control.waldur.usages.set_parts(uuid, amounts, urls)
             for user, error in refusals.items():
                 refused.append(_refusal(difference, error, f"{name} of {user}"))
     return refused

@@ -36,7 +36,7 @@ def announce(control: Control, resource: Resource, users: Collection[str]) -> No
         WaldurError: Waldur is away.
     """
     sections = _sections(resource)
-    coming = {*users} - read(resource)
+    coming = names.other_usernames(users, read(resource))
     if coming:
         added = _names(sections.get(ADDED, "")) | coming
         _write(control, resource, {**sections, ADDED: _listed(added)})
@@ -59,7 +59,9 @@ def settle(
         WaldurError: Waldur is away.
     """
     lines = (f"{user}: {' '.join(reason.split())}" for user, reason in sorted(waiting.items()))
-    sections = {PRESENT: _listed(read(resource) & {*users}), WAITING: "\n".join(lines)}
+    known = read(resource)
+    present = known - names.other_usernames(known, users)
+    sections = {PRESENT: _listed(present), WAITING: "\n".join(lines)}
     _write(control, resource, sections)
 
 

@@ -164,11 +164,11 @@ def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -
 
 def _strangers(control: Control, allocations: list[AllocationState]) -> dict[str, list[str]]:
     """Find users of whom Waldur knows nothing: their usage is billed, and their names are told."""
-    known = {user.username.strip().lower() for user in control.waldur.offering_users()}
+    known = {user.username for user in control.waldur.offering_users()}
     found: dict[str, list[str]] = {}
     for allocation in allocations:
         users = {part.user for usage in allocation.usage for part in usage.users}
-        if unknown := sorted(users - known):
+        if unknown := sorted(names.other_usernames(users, known)):
             found[allocation.account] = unknown
             log.warning("usage_of_unknown_users", account=allocation.account, users=unknown)
     return found

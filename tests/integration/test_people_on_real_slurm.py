@@ -198,6 +198,20 @@ def test_only_unix_users_join(unix: Lab) -> None:
     assert "no such Unix user" in outcome.waiting["nobody_here"]
 
 
+def test_a_unix_user_with_capitals_joins_where_slurmdbd_preserves_them(unix: Lab) -> None:
+    """Once, and submits; whoever is removed is found by the name that the cluster has."""
+    with (
+        unix.real.unix_user("Karla"),
+        unix.real.slurmdbd_options("Parameters=PreserveCaseUser"),
+    ):
+        item = standing(unix, users=())
+        for spelled in ("Karla", "KARLA"):
+            assert applied(unix, but(item, users=(spelled,))).users == ("Karla",)
+        until_submitted(unix, "Karla", item.backend_id)
+
+        assert until_settled(unix, but(item, users=()), frozenset({"karla"})).users == ()
+
+
 def test_homes_are_made_once_and_never_over_another(unix: Lab) -> None:
     """With the umask asked for; what is there stays as it is."""
     root = unix.real.root

@@ -317,6 +317,23 @@ class RealCluster:
         finally:
             _cluster_sh("slurmdbd", self.suite)
 
+    @contextmanager
+    def unix_user(self, name: str, uid: int = 3000) -> Iterator[None]:
+        """Have one more Unix user on the cluster's only machine for a block, without a home."""
+        files = {
+            self.root / "etc/passwd": f"{name}:x:{uid}:{uid}::/tmp:/bin/sh\n",
+            self.root / "etc/group": f"{name}:x:{uid}:\n",
+        }
+        for file, line in files.items():
+            with file.open("a", encoding="utf-8") as known:
+                known.write(line)
+        try:
+            yield
+        finally:
+            for file, line in files.items():
+                text = file.read_text(encoding="utf-8")
+                file.write_text(text.replace(line, ""), encoding="utf-8")
+
     def reset(self) -> None:
         """Leave an empty cluster: no job, no record of one, accounts root and ``waldur`` only.
 

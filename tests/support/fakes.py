@@ -69,7 +69,8 @@ class FakeSlurm:
                 self.reads += 1
                 answer = self.state
             case commands.ResolveUsers():
-                answer = {user: home for user, home in self.unix.items() if user in command.users}
+                homes = {user: home for user, home in self.unix.items() if user in command.users}
+                answer = commands.UnixUsers(homes)
             case commands.FindPath():
                 answer = command.path in self.homes
             case commands.AccountUsage():

@@ -136,6 +136,12 @@ class SlurmSimulator:
         with self._connected() as connection:
             connection.execute("INSERT INTO qos VALUES (?)", [name])
 
+    def preserve_case(self, *, on: bool) -> None:
+        """Let slurmdbd keep the capitals of usernames (PreserveCaseUser), or no more."""
+        with self._connected() as connection:
+            setting = ("preserve_case_user", "yes" if on else "no")
+            connection.execute("REPLACE INTO meta VALUES (?, ?)", setting)
+
     def purge_jobs(self, after: str, before: datetime) -> None:
         """Let slurmdbd have thrown job records away.
 

@@ -15,7 +15,7 @@ from slurm_tasks.slurm.commands.reads import (
     ShowQos,
     ShowTres,
 )
-from slurm_tasks.slurm.commands.unix import FindPath, MakeHome, ResolveUsers
+from slurm_tasks.slurm.commands.unix import FindPath, MakeHome, ResolveUsers, UnixUsers
 from slurm_tasks.slurm.commands.usage import AccountUsage, RanBy
 from slurm_tasks.slurm.commands.writes import (
     AddAccount,
@@ -51,6 +51,7 @@ __all__ = [
     "ShowPurge",
     "ShowQos",
     "ShowTres",
+    "UnixUsers",
     "Write",
     "for_change",
 ]

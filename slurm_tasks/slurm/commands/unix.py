@@ -11,11 +11,28 @@ _PASSWD_FIELDS = 7
 
 
 @dataclass(frozen=True)
-class ResolveUsers(Command[dict[str, str]]):
-    """Ask the head node for Unix users; those that it doesn't know are left out.
+class UnixUsers:
+    """What the head node says about some users.
 
     Attributes:
-        users: folded usernames.
+        homes: home directories of those that it knows, by the name that was asked for.
+        unclear: names that it may know by another spelling; each has to be asked for by itself.
+    """
+
+    homes: Mapping[str, str]
+    unclear: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class ResolveUsers(Command[UnixUsers]):
+    """Ask the head node for Unix users; those that it doesn't know are left out.
+
+    A directory may know a user by the name that is asked for, and print another spelling
+    (`alice@example.org`, `Alice`). getent prints a line for each name that it finds, in the order
+    in which they are asked for.
+
+    Attributes:
+        users: usernames.
         getent: the path of getent.
     """
 
@@ -34,15 +51,22 @@ class ResolveUsers(Command[dict[str, str]]):
             raise ValueError("without a user's name all would be listed")
         return ["passwd", *(account_name(user, user=True) for user in self.users)]
 
-    def parse(self, lines: Iterable[str]) -> dict[str, str]:
-        """Return home directories by username, as passwd has them."""
-        homes = {}
-        for line in lines:
-            fields = line.split(":")
-            if len(fields) != _PASSWD_FIELDS:
-                raise ParseError(f"getent passwd printed {line[:200]!r}")
-            homes[fields[0]] = fields[5]
-        return homes
+    def parse(self, lines: Iterable[str]) -> UnixUsers:
+        """Attribute each line to the name that was asked for, where that is certain."""
+        found = [self._fields(line) for line in lines]
+        homes = {fields[0]: fields[5] for fields in found if fields[0] in self.users}
+        if len(homes) == len(found):
+            return UnixUsers(homes)
+        if len(found) == len(self.users):  # each is known, and the order tells who is who
+            answers = zip(self.users, found, strict=True)
+            return UnixUsers({user: fields[5] for user, fields in answers})
+        return UnixUsers(homes, frozenset(self.users) - homes.keys())
+
+    def _fields(self, line: str) -> list[str]:
+        fields = line.split(":")
+        if len(fields) != _PASSWD_FIELDS:
+            raise ParseError(f"getent passwd printed {line[:200]!r}")
+        return fields
 
 
 @dataclass(frozen=True)

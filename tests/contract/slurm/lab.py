@@ -186,6 +186,26 @@ class Lab:
             self.backend.inject_jobs(jobs)
 
     @contextmanager
+    def unix_user(self, name: str) -> Iterator[None]:
+        """Have one more Unix user where slurmctld and slurmdbd run; in the simulator all are."""
+        if isinstance(self.backend, SlurmSimulator):
+            yield
+        else:
+            with self.backend.unix_user(name):
+                yield
+
+    @contextmanager
+    def preserving_case(self) -> Iterator[None]:
+        """Have slurmdbd keep the capitals of usernames for a block."""
+        if isinstance(self.backend, SlurmSimulator):
+            self.backend.preserve_case(on=True)
+            yield
+            self.backend.preserve_case(on=False)
+        else:
+            with self.backend.slurmdbd_options("Parameters=PreserveCaseUser"):
+                yield
+
+    @contextmanager
     def purged(self, rule: Purge) -> Iterator[None]:
         """Have slurmdbd throw job records away by that rule, right now, for a block."""
         now = datetime.now(UTC)

@@ -218,3 +218,62 @@ def test_removing_what_is_missing_is_exit_1(cluster: Lab) -> None:
     for user, account in (("missing", "waldur"), ("alice", "missing"), ("alice", "p1")):
         done = cluster.remove_users(user, account)
         assert (done.code, done.out.strip()) == (1, "Nothing deleted")
+
+
+def test_capitals_are_folded_unless_slurmdbd_preserves_them(cluster: Lab) -> None:
+    """Then the name is stored as it was first added."""
+    cluster.add_account("p1")
+    cluster.add_users("Karla", "p1")
+    assert cluster.tree()["p1"].users == {"karla"}
+    cluster.remove_users("Karla", "p1")
+
+    with cluster.preserving_case():
+        cluster.add_users("Karla", "p1,waldur", "waldur")
+
+        assert cluster.tree()["p1"].users == {"Karla"}
+        assert cluster.defaults() == {"Karla": "waldur"}
+
+
+def test_preserved_names_are_found_by_any_spelling(cluster: Lab) -> None:
+    """Limits, defaults and removals; a second add is another matter."""
+    cluster.add_account("p1")
+    with cluster.preserving_case():
+        cluster.add_users("Karla", "p1,waldur", "waldur")
+
+        assert cluster.modify_users("KARLA", "p1", "GrpSubmitJobs=0").code == 0
+        assert cluster.tree()["p1"].held == {"Karla"}
+        assert cluster.set_default("karla", "p1").code == 0
+        assert cluster.defaults() == {"Karla": "p1"}
+        assert cluster.remove_users("karla", "waldur").code == 0
+        assert cluster.remove_users("kARLA", "p1").code == 0
+        assert not cluster.defaults()
+
+
+def test_adding_a_preserved_name_in_another_spelling_renames_the_association(
+    cluster: Lab,
+) -> None:
+    """22.05 says that there is nothing new; later ones find Unix users by their number."""
+    cluster.add_account("p1")
+    with cluster.unix_user("Karla"), cluster.preserving_case():
+        cluster.add_users("Karla", "p1")
+
+        done = cluster.add_users("karla", "p1")
+
+        assert done.code == (1 if cluster.old else 0)
+        assert cluster.tree()["p1"].users == ({"Karla"} if cluster.old else {"karla"})
+        assert cluster.defaults() == {"Karla": "p1" if cluster.old else ""}
+
+
+def test_jobs_are_cancelled_by_the_unix_users_own_spelling_only(cluster: Lab) -> None:
+    """Another one is an invalid user; the same is said of somebody whom Unix doesn't know."""
+    cluster.add_account("p1")
+    cluster.add_users("alice", "p1")
+    job = cluster.pending("alice", "p1")
+    cancel = ("scancel", "--clusters=lab", "--account=p1")
+
+    refused = cluster.run(*cancel, "--user=Alice")
+
+    assert (refused.code, refused.err.strip()) == (1, "scancel: error: Invalid user name: Alice")
+    assert cluster.queue("p1", "%i") == [job]
+    assert cluster.run(*cancel, "--user=alice").code == 0
+    cluster.until(lambda: not cluster.queue("p1", "%i"))

@@ -92,6 +92,32 @@ def test_late_username(world: World) -> None:
     assert world.account(resource).users == {"alice", "bob", "carol01"}
 
 
+def test_username_with_capitals(world: World) -> None:
+    """One user for SLURM however it is spelled: joins once, stays, leaves, is mirrored once."""
+    resource = world.allocated()
+    world.join("carol", "Carol")
+    for _ in range(2):
+        world.sync_members()
+        assert world.account(resource).users == {"alice", "bob", "carol"}
+        if world.waldur.generation == "a":
+            assert len(world.waldur.associations(resource)) == 3
+    world.leave("carol")
+    world.sync_members()
+    assert world.account(resource).users == {"alice", "bob"}
+
+
+def test_username_with_capitals_preserved(world: World) -> None:
+    """Where slurmdbd keeps capitals, SLURM has the name as Waldur has it."""
+    world.slurm.preserve_case(on=True)
+    resource = world.allocated()
+    world.join("carol", "Carol")
+    world.sync_members()
+    assert world.account(resource).users == {"alice", "bob", "Carol"}
+    world.leave("carol")
+    world.sync_members()
+    assert world.account(resource).users == {"alice", "bob"}
+
+
 def test_accounts_that_are_not_in_order(new: World) -> None:
     """On newer servers only people whose account is OK belong on the cluster."""
     resource = new.allocated()

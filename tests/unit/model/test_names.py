@@ -155,18 +155,41 @@ def test_account_names_that_slurm_changes_are_not_accepted(name: str) -> None:
     assert not names.is_account(name)
 
 
-@pytest.mark.parametrize("name", ["alice", "_svc", "a.b", "alice@uni.example", "2fast", "a+b-c"])
+@pytest.mark.parametrize(
+    "name", ["alice", "Alice", "_svc", "a.b", "alice@uni.example", "2fast", "a+b-c"]
+)
 def test_usernames_of_directories_are_accepted(name: str) -> None:
     """Names as LDAP and federations make them may reach SLURM."""
     assert names.is_username(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["", "root", "1000", "Bob Böhm!", "Alice", "-x", "a,b", "a=b", "a b", "a\n", "a" * 65]
+    "name",
+    [
+        "",
+        "root",
+        "Root",
+        "1000",
+        "Bob Böhm!",
+        "\u212aarl",
+        "-x",
+        "a,b",
+        "a=b",
+        "a b",
+        "a\n",
+        "a" * 65,
+    ],
 )
 def test_usernames_that_could_mean_something_else_are_not_accepted(name: str) -> None:
-    """No list, no option, no number, no capitals, and never root."""
+    """No list, no option, no number, no letter that only looks like one of ASCII, never root."""
     assert not names.is_username(name)
+
+
+def test_usernames_are_compared_folded() -> None:
+    """Two spellings are one user; what is returned is spelled as it was given."""
+    assert names.fold_username(" Alice@Uni.example\n") == "alice@uni.example"
+    assert names.fold_usernames(["bob", "Alice", "alice"]) == {"alice": "Alice", "bob": "bob"}
+    assert names.other_usernames(["Alice", "Bob"], ["ALICE", "carol"]) == {"Bob"}
 
 
 def test_uuids_are_folded_to_waldurs_form() -> None:

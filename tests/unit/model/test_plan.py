@@ -243,6 +243,34 @@ def test_leavers_jobs_are_cancelled_before_they_are_removed() -> None:
     assert changes == [CancelJobs(ACCOUNT, ("bob",)), RemoveUsers(("bob",), ACCOUNT)]
 
 
+def test_a_user_who_is_spelled_otherwise_is_the_same() -> None:
+    """Neither added again nor removed: newer slurmdbd would rename the association."""
+    for here, there in (("alice", "Alice"), ("Alice", "alice")):
+        assert planned(standing_cluster(here), Intent.MEMBERS, users=(there,)) == []
+
+
+def test_users_are_added_as_waldur_spells_them_and_removed_as_slurm_does() -> None:
+    """Where slurmdbd keeps capitals, scancel knows Unix users by no other spelling."""
+    changes = planned(
+        standing_cluster("Alice", "Eve"), Intent.MEMBERS, users=("Bob",), former=("EVE",)
+    )
+
+    assert changes == [
+        AddUsers(("Bob",), ACCOUNT, default="waldur"),
+        CancelJobs(ACCOUNT, ("Alice", "Eve")),
+        RemoveUsers(("Alice", "Eve"), ACCOUNT),
+    ]
+
+
+def test_a_user_with_a_default_elsewhere_is_known_by_any_spelling() -> None:
+    """An add that names a default would overwrite theirs."""
+    state = cluster(
+        *(customer(), project(), allocation()), Account("physics", "root", users=frozenset({"Bob"}))
+    )
+
+    assert planned(state, Intent.MEMBERS, users=("bob",)) == [AddUsers(("bob",), ACCOUNT)]
+
+
 def test_users_who_are_nobody_to_the_offering_stay() -> None:
     """A service account that an operator put in is not ours to remove."""
     assert planned(standing_cluster("monitor"), Intent.MEMBERS, users=()) == []
@@ -594,7 +622,7 @@ def test_a_plan_touches_nothing_but_its_own(state: Cluster, item: Desired, rules
         if name == "waldur":
             default = after.accounts[name]
             assert account.users <= default.users
-            assert account == Account(**{**vars(default), "users": account.users})
+            assert account == replace(default, users=account.users)
         elif names.marker(account.description) not in mine and name != item.backend_id:
             assert after.get(name) == account
 

@@ -26,6 +26,7 @@ from slurm_tasks.slurm.commands import (
     ShowPurge,
     ShowQos,
     ShowTres,
+    UnixUsers,
     Write,
     for_change,
 )
@@ -173,9 +174,33 @@ def test_homes_are_read_from_passwd() -> None:
     command = commands.ResolveUsers("lab", ("alice", "bob"), "/usr/bin/getent")
 
     assert (command.program, command.argv()) == ("/usr/bin/getent", ["passwd", "alice", "bob"])
-    assert command.parse(["alice:x:1001:1001:Alice,,:/home/alice:/bin/bash\n"]) == {
-        "alice": "/home/alice"
-    }
+    line = "alice:x:1001:1001:Alice,,:/home/alice:/bin/bash\n"
+    assert command.parse([line]) == UnixUsers({"alice": "/home/alice"})
+
+
+def passwd(*names: str) -> list[str]:
+    """Print users as getent does."""
+    return [f"{name}:*:1001:1001::/home/{name}:/bin/bash\n" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("printed", "homes", "unclear"),
+    [
+        (("bob", "alice"), {"alice": "alice", "bob": "bob"}, ()),
+        (("Alice", "bob@uni"), {"alice": "Alice", "bob": "bob@uni"}, ()),
+        (("alice", "bob@uni"), {"alice": "alice", "bob": "bob@uni"}, ()),
+        (("bob",), {"bob": "bob"}, ()),
+        (("bob@uni",), {}, ("alice", "bob")),
+        ((), {}, ()),
+    ],
+)
+def test_who_answers_is_told_by_name_or_by_order(
+    printed: tuple[str, ...], homes: dict[str, str], unclear: tuple[str, ...]
+) -> None:
+    """A directory's own spelling is no other user; one of two could be either of them."""
+    found = commands.ResolveUsers("lab", ("alice", "bob")).parse(passwd(*printed))
+
+    assert found == UnixUsers({k: f"/home/{v}" for k, v in homes.items()}, frozenset(unclear))
 
 
 @pytest.mark.parametrize("line", ["alice", "alice:x:1:1::/home/alice", ":".join("abcdefgh")])
@@ -220,7 +245,7 @@ def test_reads_ask_for_named_columns_with_a_header(command: Command[object], exp
 
 
 BAD_ACCOUNTS = ("", "root", "-x", "a,b", "a[1-3]", "a b", "x=y", "A", "a\n", "a" * 42)
-BAD_USERS = ("", "root", "-x", "a,b", "a b", "x=y", "Alice", "a\n", "1000")
+BAD_USERS = ("", "root", "Root", "-x", "a,b", "a b", "x=y", "a\n", "1000")
 BAD_VALUES = ("", "a\nb", 'say "x"', "it's", "a,b", "x=y", "a|b", "a\\b", "\x7f")
 
 FOR_ACCOUNT: list[Callable[[str], Change]] = [

@@ -68,6 +68,17 @@ def test_who_is_in_the_account_stays_without_a_unix_user() -> None:
     assert (outcome.users, outcome.waiting, slurm.written) == (("alice", "bob"), {}, [])
 
 
+def test_a_user_joins_by_the_name_that_the_head_node_knows() -> None:
+    """As Waldur has it; in lower case where only that is known. Nobody is added twice."""
+    slurm = FakeSlurm(standing_cluster(), unix={"Karla": "/home/Karla", "bob": "/home/bob"})
+
+    for _ in range(2):
+        (outcome,) = run(slurm, members("Karla", "Bob", "Eve"), unix_users=True)
+        assert outcome.users == ("Karla", "bob")
+        assert outcome.waiting == {"Eve": "the head node knows no such Unix user"}
+    assert len(slurm.written) == 1
+
+
 def test_users_are_looked_up_once_for_all_accounts() -> None:
     """One command, and none at all when nobody joins."""
     asked: list[tuple[str, ...]] = []

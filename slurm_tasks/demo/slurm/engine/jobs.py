@@ -70,9 +70,10 @@ def scancel(cluster: Cluster, argv: list[str]) -> Reply:
         raise UnsupportedError("scancel without an account would cancel everything")
     _here(cluster, "scancel", given)
     accounts = names(given["account"])
-    users = names(given["user"]) if "user" in given else None
+    users = names(given["user"], fold=False) if "user" in given else None
     for user in users or ():
-        seen = "SELECT 1 FROM assoc WHERE user = ?1 UNION SELECT 1 FROM job WHERE user = ?1"
+        exact = "user = ?1 COLLATE BINARY"  # Unix users, of which SLURM knows no other spelling
+        seen = f"SELECT 1 FROM assoc WHERE {exact} UNION SELECT 1 FROM job WHERE {exact}"  # noqa: S608
         if not cluster.db.execute(seen, [user]).fetchone():
             raise RefusedError(f"scancel: error: Invalid user name: {user}")
     end = cluster.now + float(cluster.meta["kill_wait"])
@@ -103,7 +104,7 @@ def squeue(cluster: Cluster, argv: list[str]) -> Reply:
         raise UnsupportedError("squeue without --noheader and --format")
     _here(cluster, "squeue", given)
     accounts = names(given["account"]) if "account" in given else None
-    users = names(given["user"]) if "user" in given else None
+    users = names(given["user"], fold=False) if "user" in given else None
     unknown = set(re.findall(r"%.?", given["format"])) - set(_FIELDS)
     if unknown:
         raise UnsupportedError(f"squeue's fields {sorted(unknown)}")
@@ -129,7 +130,7 @@ def sbatch(cluster: Cluster, argv: list[str]) -> Reply:
         raise UnsupportedError(f"word {rest[0]!r}")
     user = cluster.user
     account = given.get("account", cluster.defaults().get(user, "")).lower()
-    query = "SELECT 1 FROM assoc WHERE account = ? AND user = ?"
+    query = "SELECT 1 FROM assoc WHERE account = ? AND user = ? COLLATE BINARY"
     if not cluster.db.execute(query, (account, user)).fetchone():
         raise RefusedError(_INVALID)
     qos = _qos(given.get("qos", ""), *cluster.qos()[account, user])

@@ -79,7 +79,8 @@ def refuse_jobs(cluster: Cluster, going: Pairs) -> None:
     """
     query = f"""
         SELECT DISTINCT id, account, user FROM job WHERE {ACTIVE}
-        AND EXISTS (SELECT 1 FROM json_each(?) WHERE value ->> 0 = account AND value ->> 1 = user)
+        AND EXISTS (SELECT 1 FROM json_each(?) WHERE value ->> 0 = account
+                    AND value ->> 1 = user COLLATE NOCASE)
         ORDER BY id"""  # noqa: S608
     jobs = cluster.db.execute(query, [json.dumps(going)]).fetchall()
     if jobs:

@@ -17,10 +17,10 @@ _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tres (type TEXT NOT NULL, name TEXT NOT NULL);
 CREATE TABLE account (name TEXT PRIMARY KEY, description TEXT, organization TEXT);
-CREATE TABLE person (name TEXT PRIMARY KEY);
+CREATE TABLE person (name TEXT PRIMARY KEY COLLATE NOCASE);
 CREATE TABLE qos (name TEXT PRIMARY KEY);
 CREATE TABLE assoc (
-    account TEXT NOT NULL, user TEXT NOT NULL, parent TEXT NOT NULL,
+    account TEXT NOT NULL, user TEXT NOT NULL COLLATE NOCASE, parent TEXT NOT NULL,
     is_default INTEGER NOT NULL DEFAULT 0, limits TEXT NOT NULL DEFAULT '{}', submit_jobs INTEGER,
     qos TEXT NOT NULL DEFAULT '', default_qos TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (account, user));
@@ -67,7 +67,7 @@ def initialise(path: str, settings: dict[str, str]) -> None:
         for table in _TABLES:
             connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- our own names
         connection.executemany("INSERT INTO tres VALUES (?, ?)", TRES)
-        settings = {**settings, "purge_jobs_after": "NONE"}
+        settings = {**settings, "purge_jobs_after": "NONE", "preserve_case_user": "no"}
         connection.executemany("REPLACE INTO meta VALUES (?, ?)", settings.items())
         connection.executemany(
             "INSERT INTO account VALUES (?, ?, ?)",
@@ -106,6 +106,7 @@ class Cluster:
         self.meta = dict(connection.execute("SELECT key, value FROM meta"))
         self.name = self.meta["cluster"]
         self.old = self.meta["release"] == "22.05"
+        self.preserves_case = self.meta["preserve_case_user"] == "yes"
 
     def settle(self) -> None:
         """Let the jobs whose time has come start and end."""

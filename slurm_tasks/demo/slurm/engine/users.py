@@ -28,22 +28,24 @@ def add(cluster: Cluster, words: list[str]) -> Reply:
     if not {"name", "account"} <= values.keys():
         raise UnsupportedError("add user without name and account")
     local(cluster.name, values, create=True)
-    users = names(values["name"])
+    users = names(values["name"], fold=not cluster.preserves_case)
     default = values.get("defaultaccount", "").lower()
     wanted = list(dict.fromkeys([*names(values["account"]), *([default] if default else [])]))
     accounts = [name for name in wanted if cluster.has_account(name)]
     if cluster.old:
         accounts.sort()
     missing = [name for name in wanted if name not in accounts]
-    has = set(removal.associations(cluster, accounts, users))
+    has = _spelled(cluster, accounts, users)
     new = [(x, user) for user in users for x in accounts if (x, user) not in has]
     if not new:
         return _nothing_added(cluster, missing)
     defaults = cluster.defaults()
-    known = {name for (name,) in cluster.db.execute("SELECT name FROM person")}
-    fresh = [user for user in users if user not in known]
+    known = {name.lower() for (name,) in cluster.db.execute("SELECT name FROM person")}
+    fresh = [user for user in users if user.lower() not in known]
     cluster.db.executemany("INSERT INTO person VALUES (?)", [(user,) for user in fresh])
-    cluster.db.executemany("INSERT INTO assoc (account, user, parent) VALUES (?, ?, '')", new)
+    cluster.db.executemany(
+        "INSERT OR REPLACE INTO assoc (account, user, parent) VALUES (?, ?, '')", new
+    )
     for user in dict.fromkeys(user for _, user in new):
         if default in accounts:
             set_default(cluster, user, default)
@@ -61,6 +63,19 @@ def add(cluster: Cluster, words: list[str]) -> Reply:
     new.sort(key=lambda pair: wanted.index(pair[0]))
     out += [f"  C = {cluster.name:<10} A = {name:<20} U = {user:<9}" for name, user in new]
     return Reply([*out, *_missing(cluster, missing)])
+
+
+def _spelled(cluster: Cluster, accounts: list[str], users: list[str]) -> set[tuple[str, str]]:
+    """Return the associations that an `add` leaves alone.
+
+    24.11 makes one anew whose user is spelled otherwise, with the new spelling; for 22.05 both
+    are the same user.
+    """
+    found = removal.associations(cluster, accounts, users)
+    if not cluster.old:
+        return {*found}
+    same = {user.lower(): user for user in users}
+    return {(account, same[user.lower()]) for account, user in found}
 
 
 def _missing(cluster: Cluster, accounts: list[str]) -> list[str]:
@@ -130,7 +145,7 @@ def _move_default(cluster: Cluster, where: dict[str, str], account: str) -> Repl
     """Set the default account of users: of all of them, or of none."""
     wanted = names(where["name"]) if "name" in where else None
     held = cluster.db.execute("SELECT DISTINCT user FROM assoc WHERE user != '' ORDER BY user")
-    found = [user for (user,) in held if wanted is None or user in wanted]
+    found = [user for (user,) in held if wanted is None or user.lower() in wanted]
     if not found or not local(cluster.name, where):
         return unmodified(old=cluster.old)
     has = {user for _, user in removal.associations(cluster, [account], found)}

@@ -47,15 +47,15 @@ def assignments(words: list[str], known: set[str]) -> dict[str, str]:
     return values
 
 
-def names(text: str) -> list[str]:
+def names(text: str, *, fold: bool = True) -> list[str]:
     """Take a list of names apart, folded to lower case as SLURM stores them.
 
     Raises:
         UnsupportedError: a name with characters that the service never lets through.
     """
-    found = text.lower().split(",")
+    found = (text.lower() if fold else text).split(",")
     for name in found:
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name.lower()):
             raise UnsupportedError(f"name {name!r}")
     return list(dict.fromkeys(found))
 
