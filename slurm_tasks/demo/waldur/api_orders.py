@@ -2,45 +2,38 @@
 
 from collections.abc import Callable
 
-from slurm_tasks.demo.waldur import orders
-from slurm_tasks.demo.waldur.calls import Answer, Call, action, detail, listing, page_of
+from slurm_tasks.demo.waldur import fields, orders, posted
+from slurm_tasks.demo.waldur.calls import Answer, Call, action, detail, listing, one_of, page_of
 from slurm_tasks.demo.waldur.database import Database, plain_uuid
-from slurm_tasks.demo.waldur.listing import (
+from slurm_tasks.demo.waldur.filters import (
     Filter,
-    by_choice,
     by_part,
     by_text,
     by_uuid,
-    pick,
+    chosen_of,
     since,
-    until,
 )
 from slurm_tasks.demo.waldur.records import Order, OrderState, OrderType
-from slurm_tasks.demo.waldur.refusals import invalid, required
+from slurm_tasks.demo.waldur.refusals import RefusedError, invalid, object_missing
 from slurm_tasks.demo.waldur.shapes import OFFERING_TYPE, created_order_row, order_row
 from slurm_tasks.demo.waldur.values import (
     CONSUMER_OWNERS,
     ORDERERS,
     PROVIDER_OWNERS,
+    PROVIDERS,
     Role,
     User,
-    new_uuid,
 )
 
-Effect = Callable[[Database, Order], None]
-Review = Callable[[Database, Order, User], None]
 
-
-def _filters(db: Database) -> dict[str, Filter[Order]]:
-    states = by_choice(OrderState)
+def order_filters(db: Database) -> dict[str, Filter[Order]]:
+    """Return the filters of the list of orders."""
     return {
         "offering_uuid": Filter(lambda _: db.offering_uuid, by_uuid),
-        "state": Filter(lambda order: order.state.value, states),
-        "type": Filter(lambda order: order.type.value, by_choice(OrderType)),
+        "state": chosen_of(lambda order: order.state.value, OrderState),
+        "type": chosen_of(lambda order: order.type.value, OrderType),
         "created": Filter(lambda order: order.created, since),
-        "created_before": Filter(lambda order: order.created, until),
         "modified": Filter(lambda order: order.modified, since),
-        "modified_before": Filter(lambda order: order.modified, until),
         "project_uuid": Filter(lambda order: order.resource.project_uuid, by_uuid),
         "customer_uuid": Filter(
             lambda order: db.customer_of_resource(order.resource).uuid, by_uuid
@@ -48,15 +41,15 @@ def _filters(db: Database) -> dict[str, Filter[Order]]:
         "provider_uuid": Filter(lambda _: db.provider_uuid, by_uuid),
         "resource_uuid": Filter(lambda order: order.resource.uuid, by_uuid),
         "offering_type": Filter(lambda _: OFFERING_TYPE, by_text),
-        "query": Filter(lambda order: order.resource.name, by_part),
+        "query": Filter(lambda order: order.attributes.get("name", ""), by_part),
     }
 
 
 _KEYS: dict[str, Callable[[Order], object]] = {
     "created": lambda order: order.created.isoformat(),
-    "modified": lambda order: order.modified.isoformat(),
-    "state": lambda order: order.state.value,
-    "type": lambda order: order.type.value,
+    "consumer_reviewed_at": lambda order: order.consumer_reviewed_at,
+    "cost": lambda _: "0.0",
+    "state": lambda order: list(OrderState).index(order.state),
 }
 
 
@@ -67,96 +60,130 @@ def initial_state(user: User) -> OrderState:
     )
 
 
+def _sees(db: Database, user: User, order: Order) -> bool:
+    """Whether a person sees an order: its provider, its customer, and its project's team."""
+    if user.role in (*PROVIDERS, *ORDERERS):
+        return True
+    return user in db.members.get(order.resource.project_uuid, [])
+
+
 def list_orders(call: Call) -> Answer:
-    """Answer the list of orders."""
+    """Answer the list of orders; others' are not in it."""
     call.note_agent()
-    visible = list(call.db.orders.values()) if call.user.role != Role.MEMBER else []
-    return page_of(call, visible, order_row, _filters(call.db), _KEYS)
+    visible = [order for order in call.db.orders.values() if _sees(call.db, call.user, order)]
+    return page_of(call, visible, order_row, order_filters(call.db), _KEYS, fields.ORDER)
+
+
+def list_offering_orders(call: Call) -> Answer:
+    """Answer the orders of an offering (GEN-B)."""
+    call.require(*PROVIDERS)
+    if plain_uuid(call.uuid) != call.db.offering_uuid:
+        raise object_missing("Offering")
+    call.note_agent()
+    return page_of(call, list(call.db.orders.values()), order_row, {}, {}, fields.ORDER)
 
 
 def create_order(call: Call) -> Answer:
-    """Take a Create order of a consumer."""
+    """Take a Create order of a consumer; one without a name is taken, and erred later."""
     call.require(*ORDERERS)
-    body = call.data()
-    for field in ("offering", "project", "attributes"):
-        if field not in body:
-            raise required(field)
-    project_uuid = plain_uuid(str(body["project"]).rstrip("/").rpartition("/")[2])
+    body = call.read(posted.ORDER)
+    project_uuid = plain_uuid(body["project"].rstrip("/").rpartition("/")[2])
     if project_uuid not in call.db.projects:
         raise invalid("project", "Invalid hyperlink - Object does not exist.")
-    attributes = {"name": new_uuid(), **body["attributes"]}
+    limits = body.get("limits", {})
+    unknown = orders.unlimited_types(call.db, limits)
+    if unknown:
+        raise invalid("limits", f"Invalid types: {', '.join(unknown)}")
     order = orders.place_create(
         call.db,
         project_uuid=project_uuid,
-        attributes=attributes,
-        limits=body.get("limits", {}),
+        attributes=body.get("attributes", {}),
+        limits=limits,
         created_by=call.user,
         state=initial_state(call.user),
     )
-    return Answer(201, created_order_row(call.db, order))
+    row = created_order_row(call.db, order)
+    return Answer(201, row, {"Location": row["url"]})
+
+
+def _order(call: Call, *roles: Role) -> Order:
+    """Return the order of a path; who doesn't see it gets 404, who may not do this 403."""
+    order = call.db.order(call.uuid)
+    if not _sees(call.db, call.user, order):
+        raise object_missing("Order")
+    if roles:
+        call.require(*roles)
+    return order
 
 
 def get_order(call: Call) -> Answer:
     """Answer one order."""
-    return Answer(200, pick(order_row(call.db, call.db.order(call.uuid)), call.query))
+    return one_of(call, order_row(call.db, _order(call)), fields.ORDER)
 
 
 def approve_by_consumer(call: Call) -> Answer:
     """Approve as the customer's owner."""
-    order = call.db.order(call.uuid)
-    call.require(*CONSUMER_OWNERS)
+    order = _order(call, *CONSUMER_OWNERS)
+    call.refuse_body()
     orders.approve_by_consumer(call.db, order, call.user)
     return Answer()
 
 
 def approve_by_provider(call: Call) -> Answer:
     """Approve as the provider; GEN-A answers nothing, GEN-B a sentence."""
-    order = call.db.order(call.uuid)
-    call.require(*PROVIDER_OWNERS)
-    orders.approve_by_provider(call.db, order, call.user)
+    order = _order(call, *PROVIDER_OWNERS)
     if call.db.generation == "a":
+        call.refuse_body()
+        orders.approve_by_provider(call.db, order, call.user)
         return Answer()
+    call.read(posted.APPROVAL)
+    orders.approve_by_provider(call.db, order, call.user)
     return Answer(200, {"detail": "Order has been approved."})
 
 
 def reject_by_provider(call: Call) -> Answer:
     """Reject as the provider."""
-    order = call.db.order(call.uuid)
-    call.require(*PROVIDER_OWNERS)
+    order = _order(call, *PROVIDER_OWNERS)
+    call.read(posted.REJECTION[call.db.generation])
     orders.reject_by_provider(call.db, order, call.user)
     return Answer()
 
 
 def set_state_executing(call: Call) -> Answer:
     """Move an order to executing without processing it."""
-    order = call.db.order(call.uuid)
-    call.require(*PROVIDER_OWNERS)
+    order = _order(call, *PROVIDER_OWNERS)
+    call.refuse_body()
     orders.set_executing(call.db, order)
     return Answer()
 
 
 def set_state_done(call: Call) -> Answer:
     """Complete an order."""
-    order = call.db.order(call.uuid)
-    call.require(*PROVIDER_OWNERS)
+    order = _order(call, *PROVIDER_OWNERS)
+    call.refuse_body()
     orders.set_done(call.db, order)
     return Answer()
 
 
 def set_state_erred(call: Call) -> Answer:
-    """Fail an order."""
-    order = call.db.order(call.uuid)
-    call.require(*PROVIDER_OWNERS)
-    orders.set_erred(call.db, order, call.data())
+    """Fail an order; without either text GEN-A breaks."""
+    order = _order(call, *PROVIDER_OWNERS)
+    orders.set_erred(call.db, order, call.read(posted.FAILURE))
     return Answer()
 
 
 def set_backend_id(call: Call) -> Answer:
     """Set an order's own backend id (GEN-B)."""
-    order = call.db.order(call.uuid)
-    call.require(*PROVIDER_OWNERS)
-    order.backend_id = call.posted_text("backend_id")
+    order = _order(call, *PROVIDER_OWNERS)
+    order.backend_id = call.read(posted.ORDER_BACKEND_ID)["backend_id"]
     return Answer(200, {"status": "Order backend_id has been changed."})
+
+
+def cancel(call: Call) -> Answer:
+    """Refuse: orders of this type cannot be cancelled, and the provider may not anyhow."""
+    _order(call, *ORDERERS)
+    refused = f"The order's offering with {OFFERING_TYPE} type does not support this action"
+    raise RefusedError(405, {"detail": f'Method "{refused}" not allowed.'})
 
 
 ENDPOINTS = (
@@ -169,7 +196,6 @@ ENDPOINTS = (
     action("marketplace-orders/{uuid}/set_state_done/", set_state_done),
     action("marketplace-orders/{uuid}/set_state_erred/", set_state_erred),
     action("marketplace-orders/{uuid}/set_backend_id/", set_backend_id, generations="b"),
-    # Orders of this type cannot be cancelled: the path is known, no method is allowed.
-    detail("marketplace-orders/{uuid}/cancel/"),
-    listing("marketplace-provider-offerings/{uuid}/orders/", "b", get=list_orders),
+    action("marketplace-orders/{uuid}/cancel/", cancel),
+    listing("marketplace-provider-offerings/{uuid}/orders/", "b", get=list_offering_orders),
 )

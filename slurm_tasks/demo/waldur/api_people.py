@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from slurm_tasks.demo.waldur import offering_users
+from slurm_tasks.demo.waldur import fields, offering_users, posted
 from slurm_tasks.demo.waldur.calls import (
+    READ_METHODS,
     Answer,
     Call,
     Endpoint,
@@ -11,40 +12,48 @@ from slurm_tasks.demo.waldur.calls import (
     action,
     detail,
     listing,
+    one_of,
     page_of,
-    reading,
 )
 from slurm_tasks.demo.waldur.database import Database, plain_uuid
-from slurm_tasks.demo.waldur.listing import (
+from slurm_tasks.demo.waldur.filters import (
     Filter,
-    by_choice,
     by_flag,
     by_part,
     by_text,
     by_uuid,
-    pick,
+    chosen_of,
     since,
+    since_day,
 )
 from slurm_tasks.demo.waldur.records import OfferingUser, OfferingUserState
-from slurm_tasks.demo.waldur.refusals import invalid, object_missing, required
+from slurm_tasks.demo.waldur.refusals import (
+    RefusedError,
+    forbidden,
+    invalid,
+    object_missing,
+    required,
+)
 from slurm_tasks.demo.waldur.shapes_users import offering_user_row, user_row
-from slurm_tasks.demo.waldur.values import PROVIDER_OWNERS, PROVIDERS, User
+from slurm_tasks.demo.waldur.values import CONSUMER_OWNERS, PROVIDER_OWNERS, PROVIDERS, Json, User
 
 
-def _filters(db: Database) -> dict[str, Filter[OfferingUser]]:
+def offering_user_filters(db: Database) -> dict[str, Filter[OfferingUser]]:
+    """Return the filters of the list of offering users."""
+    # GEN-A takes days here, and refuses moments.
+    changed = since_day if db.generation == "a" else since
     filters: dict[str, Filter[OfferingUser]] = {
         "offering_uuid": Filter(lambda _: db.offering_uuid, by_uuid),
         "provider_uuid": Filter(lambda _: db.provider_uuid, by_uuid),
         "user_uuid": Filter(lambda ou: ou.user.uuid, by_uuid),
         "user_username": Filter(lambda ou: ou.user.username, by_text),
-        "username": Filter(lambda ou: ou.username, by_text),
         "query": Filter(lambda ou: f"{ou.username} {ou.user.full_name}", by_part),
         "is_restricted": Filter(lambda ou: ou.is_restricted, by_flag),
-        "created": Filter(lambda ou: ou.created, since),
-        "modified": Filter(lambda ou: ou.modified, since),
+        "created": Filter(lambda ou: ou.created, changed),
+        "modified": Filter(lambda ou: ou.modified, changed),
     }
     if db.generation == "b":
-        filters["state"] = Filter(lambda ou: ou.state.value, by_choice(OfferingUserState))
+        filters["state"] = chosen_of(lambda ou: ou.state.value, OfferingUserState)
     return filters
 
 
@@ -57,29 +66,47 @@ _KEYS: dict[str, Callable[[OfferingUser], object]] = {
 
 def get_me(call: Call) -> Answer:
     """Answer the person whose token it is."""
-    return Answer(200, pick(user_row(call.db, call.user), call.query))
+    return one_of(call, user_row(call.db, call.user), fields.USER)
+
+
+def forbid(_call: Call) -> Answer:
+    """Refuse, whoever asks."""
+    raise forbidden()
+
+
+def _visible(call: Call) -> list[OfferingUser]:
+    """Return the offering users that a person sees, by username: without the option only his."""
+    everybody = sorted(call.db.offering_users.values(), key=lambda ou: ou.username)
+    if call.user.role in PROVIDERS and call.db.shows_offering_users:
+        return everybody
+    return [ou for ou in everybody if ou.user.uuid == call.user.uuid]
+
+
+def _offering_user(call: Call) -> OfferingUser:
+    found = call.db.offering_user(call.uuid)
+    if found not in _visible(call):
+        raise object_missing("OfferingUser")
+    return found
 
 
 def list_offering_users(call: Call) -> Answer:
     """Answer the offering's users, or a consumer's own."""
-    everybody = list(call.db.offering_users.values())
-    if call.user.role not in PROVIDERS:
-        everybody = [ou for ou in everybody if ou.user.uuid == call.user.uuid]
-    return page_of(call, everybody, offering_user_row, _filters(call.db), _KEYS)
+    filters = offering_user_filters(call.db)
+    return page_of(call, _visible(call), offering_user_row, filters, _KEYS, fields.OFFERING_USER)
 
 
 def get_offering_user(call: Call) -> Answer:
     """Answer one offering user."""
-    return Answer(200, pick(offering_user_row(call.db, _offering_user(call)), call.query))
+    return one_of(call, offering_user_row(call.db, _offering_user(call)), fields.OFFERING_USER)
 
 
 def create_offering_user(call: Call) -> Answer:
     """Make a person an offering user; only the provider-offering's address is accepted."""
     call.require(*PROVIDER_OWNERS)
-    body = call.data()
-    user = _posted_user(call)
-    _check_offering(call)
-    offering_user = offering_users.add(call.db, user, str(body.get("username") or ""))
+    body = call.read(posted.OFFERING_USER[call.db.generation])
+    user = _posted_user(call.db, body)
+    _check_offering(call.db, body)
+    offering_user = offering_users.add(call.db, user, body.get("username") or "")
     return Answer(201, offering_user_row(call.db, offering_user))
 
 
@@ -87,82 +114,105 @@ def patch_offering_user(call: Call) -> Answer:
     """Change a username."""
     offering_user = _offering_user(call)
     call.require(*PROVIDER_OWNERS)
-    body = call.data()
+    body = call.read(posted.USERNAME)
     if "username" in body:
-        offering_users.rename(call.db, offering_user, str(body["username"] or ""))
+        offering_users.rename(call.db, offering_user, body["username"] or "")
     return Answer(200, offering_user_row(call.db, offering_user))
+
+
+def delete_offering_user(call: Call) -> Answer:
+    """Forget an offering user, whose name may still be on the cluster."""
+    offering_user = _offering_user(call)
+    if call.user.role not in PROVIDER_OWNERS:
+        said = "You do not have permission to delete this user."
+        raise RefusedError(403, {"detail": said})
+    call.db.remove_offering_user(offering_user)
+    return Answer(204)
 
 
 def update_restricted(call: Call) -> Answer:
     """Restrict an offering user, or lift it."""
     offering_user = _offering_user(call)
     call.require(*PROVIDER_OWNERS)
-    body = call.data()
-    if "is_restricted" not in body:
-        raise required("is_restricted")
-    offering_user.is_restricted = bool(body["is_restricted"])
+    offering_user.is_restricted = call.read(posted.RESTRICTION)["is_restricted"]
     return Answer()
 
 
 def set_offerings_username(call: Call) -> Answer:
     """Set a person's username in all offerings of the service provider."""
     call.require(*PROVIDER_OWNERS)
-    username = call.posted_text("username")
-    user = call.db.users.get(plain_uuid(call.posted_text("user_uuid")) or "")
+    body = call.read(posted.EVERYWHERE)
+    user = call.db.users.get(plain_uuid(body["user_uuid"]) or "")
     if user is None:
         raise object_missing("User")
     offering_user = call.db.offering_user_of(user) or offering_users.add(call.db, user)
-    offering_users.rename(call.db, offering_user, username)
+    offering_users.rename(call.db, offering_user, body["username"])
     return Answer(201, {"detail": "Offering users have been set."})
+
+
+def _member(call: Call) -> User:
+    call.require(*CONSUMER_OWNERS)
+    if plain_uuid(call.uuid) not in call.db.projects:
+        raise object_missing("Project")
+    uuid = call.read(posted.MEMBERSHIP)["user"]
+    user = call.db.users.get(plain_uuid(uuid) or "")
+    if user is None:
+        raise invalid("user", f"Object with uuid={uuid} does not exist.")
+    return user
+
+
+def add_member(call: Call) -> Answer:
+    """Make a person a member of a project."""
+    user = _member(call)
+    offering_users.join(call.db, call.uuid, user)
+    return Answer(201, {"expiration_time": None})
+
+
+def remove_member(call: Call) -> Answer:
+    """End a membership; the offering user stays."""
+    user = _member(call)
+    offering_users.leave(call.db, call.uuid, user)
+    return Answer()
 
 
 def _moving(name: str) -> Handler:
     """Return the handler of one of GEN-B's actions on an offering user's state."""
+    commented = name in ("set_pending_account_linking", "set_pending_additional_validation")
 
     def move(call: Call) -> Answer:
         offering_user = _offering_user(call)
         call.require(*PROVIDER_OWNERS)
+        comment = call.read(posted.COMMENT if commented else {})
         offering_users.act(call.db, offering_user, name)
-        comment = call.data()
-        offering_user.service_provider_comment = str(comment.get("comment") or "")
-        offering_user.service_provider_comment_url = str(comment.get("comment_url") or "")
+        offering_user.service_provider_comment = comment.get("comment", "")
+        offering_user.service_provider_comment_url = comment.get("comment_url", "")
         return Answer()
 
     return move
 
 
-def _offering_user(call: Call) -> OfferingUser:
-    offering_user = call.db.offering_user(call.uuid)
-    if call.user.role not in PROVIDERS and offering_user.user.uuid != call.user.uuid:
-        raise object_missing("OfferingUser")
-    return offering_user
-
-
-def _posted_user(call: Call) -> User:
+def _posted_user(db: Database, body: Json) -> User:
     """Return the person that `user` (an address) or GEN-B's `user_uuid` names."""
-    body = call.data()
-    if call.db.generation == "b" and body.get("user_uuid"):
-        field, uuid = "user_uuid", str(body["user_uuid"])
+    if body.get("user_uuid"):
+        field, uuid = "user_uuid", body["user_uuid"]
     elif body.get("user"):
-        field, uuid = "user", str(body["user"]).rstrip("/").rpartition("/")[2]
+        field, uuid = "user", body["user"].rstrip("/").rpartition("/")[2]
     else:
         raise required("user")
-    user = call.db.users.get(plain_uuid(uuid) or "")
+    user = db.users.get(plain_uuid(uuid) or "")
     if user is None:
         raise invalid(field, "Invalid hyperlink - Object does not exist.")
     return user
 
 
-def _check_offering(call: Call) -> None:
-    body = call.data()
-    if call.db.generation == "b" and body.get("offering_uuid"):
-        if plain_uuid(str(body["offering_uuid"])) != call.db.offering_uuid:
+def _check_offering(db: Database, body: Json) -> None:
+    if body.get("offering_uuid"):
+        if plain_uuid(body["offering_uuid"]) != db.offering_uuid:
             raise invalid("offering_uuid", "Offering not found.")
         return
-    url = str(body.get("offering") or "")
-    if not url:
+    if not body.get("offering"):
         raise required("offering")
-    if f"/marketplace-provider-offerings/{call.db.offering_uuid}/" not in url:
+    if f"/marketplace-provider-offerings/{db.offering_uuid}/" not in body["offering"]:
         raise invalid("offering", "Invalid hyperlink - Incorrect URL match.")
 
 
@@ -173,9 +223,20 @@ _MOVES: tuple[Endpoint, ...] = tuple(
 )
 
 ENDPOINTS = (
-    reading("users/me/", get_me),
+    Endpoint(
+        "users/me/",
+        {"GET": get_me, "HEAD": get_me, "POST": forbid, "PUT": forbid, "DELETE": forbid},
+        READ_METHODS,
+    ),
+    action("projects/{uuid}/add_user/", add_member),
+    action("projects/{uuid}/delete_user/", remove_member),
     listing(_USERS, get=list_offering_users, post=create_offering_user),
-    detail(_USERS + "{uuid}/", get=get_offering_user, patch=patch_offering_user),
+    detail(
+        _USERS + "{uuid}/",
+        get=get_offering_user,
+        patch=patch_offering_user,
+        delete=delete_offering_user,
+    ),
     action(_USERS + "{uuid}/update_restricted/", update_restricted),
     *_MOVES,
     action("marketplace-service-providers/{uuid}/set_offerings_username/", set_offerings_username),

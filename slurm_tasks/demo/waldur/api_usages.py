@@ -2,32 +2,41 @@
 
 from collections.abc import Callable
 
-from slurm_tasks.demo.waldur import usages
-from slurm_tasks.demo.waldur.calls import Answer, Call, action, detail, listing, page_of
+from slurm_tasks.demo.waldur import fields, posted, usages
+from slurm_tasks.demo.waldur.calls import (
+    Answer,
+    Call,
+    action,
+    detail,
+    listing,
+    one_of,
+    page_of,
+)
 from slurm_tasks.demo.waldur.database import Database
-from slurm_tasks.demo.waldur.listing import (
+from slurm_tasks.demo.waldur.filters import (
     Filter,
     Record,
     by_day,
     by_number,
     by_text,
     by_uuid,
-    pick,
-    since,
-    until,
+    since_day,
+    until_day,
 )
 from slurm_tasks.demo.waldur.records import ComponentUsage, UserUsage
 from slurm_tasks.demo.waldur.shapes_offering import usage_row, user_usage_row
 from slurm_tasks.demo.waldur.values import PROVIDERS
 from slurm_tasks.demo.waldur.versions import Feature
 
+# GEN-A's lists have no order to be asked for.
 _KEYS: dict[str, Callable[[ComponentUsage], object]] = {
     "billing_period": lambda usage: usage.billing_period.isoformat(),
     "usage": lambda usage: f"{usage.usage:024.2f}",
 }
 _USER_KEYS: dict[str, Callable[[UserUsage], object]] = {
-    "username": lambda usage: usage.username,
-    "usage": lambda usage: f"{usage.usage:024.2f}",
+    "component_usage__billing_period": lambda part: part.component_usage.billing_period.isoformat(),
+    "username": lambda part: part.username,
+    "usage": lambda part: f"{part.usage:024.2f}",
 }
 
 
@@ -35,7 +44,7 @@ def _filters(
     db: Database, usage_of: Callable[[Record], ComponentUsage], period: str
 ) -> dict[str, Filter[Record]]:
     """Return the filters that both lists have; the month's name differs between them."""
-    return {
+    older: dict[str, Filter[Record]] = {
         "offering_uuid": Filter(lambda _: db.offering_uuid, by_uuid),
         "resource_uuid": Filter(lambda row: usage_of(row).resource.uuid, by_uuid),
         "project_uuid": Filter(lambda row: usage_of(row).resource.project_uuid, by_uuid),
@@ -44,28 +53,52 @@ def _filters(
         ),
         "type": Filter(lambda row: usage_of(row).component.spec.type, by_text),
         period: Filter(lambda row: usage_of(row).billing_period, by_day),
+        "date_after": Filter(lambda row: usage_of(row).date, since_day),
+        "date_before": Filter(lambda row: usage_of(row).date, until_day),
+    }
+    if db.generation == "a":
+        return older
+    return older | {
         "billing_period_year": Filter(lambda row: usage_of(row).billing_period.year, by_number),
         "billing_period_month": Filter(lambda row: usage_of(row).billing_period.month, by_number),
-        "date_after": Filter(lambda row: usage_of(row).date, since),
-        "date_before": Filter(lambda row: usage_of(row).date, until),
     }
 
 
+def _latest_first(usage: ComponentUsage) -> tuple[float, str]:
+    return -usage.date.timestamp(), usage.component.spec.type
+
+
+def usage_filters(db: Database) -> dict[str, Filter[ComponentUsage]]:
+    """Return the filters of the list of component usages."""
+    return _filters(db, lambda usage: usage, "billing_period")
+
+
+def user_usage_filters(db: Database) -> dict[str, Filter[UserUsage]]:
+    """Return the filters of the list of users' usages; GEN-A has none of the username."""
+    filters = _filters(db, _whole, "component_usage__billing_period")
+    if db.generation == "b":
+        filters["username"] = Filter(lambda usage: usage.username, by_text)
+    return filters
+
+
 def list_usages(call: Call) -> Answer:
-    """Answer the usages of components."""
-    filters = _filters(call.db, lambda usage: usage, "billing_period")
-    return page_of(call, list(call.db.usages.values()), usage_row, filters, _KEYS)
+    """Answer the usages of components, of every offering's to everybody."""
+    filters = usage_filters(call.db)
+    keys = {} if call.db.generation == "a" else _KEYS
+    rows = sorted(call.db.usages.values(), key=_latest_first)
+    return page_of(call, rows, usage_row, filters, keys, fields.USAGE)
 
 
 def get_usage(call: Call) -> Answer:
     """Answer one component usage."""
-    return Answer(200, pick(usage_row(call.db, call.db.component_usage(call.uuid)), call.query))
+    return one_of(call, usage_row(call.db, call.db.component_usage(call.uuid)), fields.USAGE)
 
 
 def set_usage(call: Call) -> Answer:
     """Take a resource's usages of a month."""
     call.require(*PROVIDERS)
-    usages.set_usage(call.db, call.user, call.data())
+    body = call.read(posted.USAGES[call.db.has(Feature.DATED_USAGE)])
+    usages.set_usage(call.db, call.user, body)
     return Answer(201)
 
 
@@ -73,7 +106,8 @@ def set_user_usage(call: Call) -> Answer:
     """Take a username's share."""
     usage = call.db.component_usage(call.uuid)
     call.require(*PROVIDERS)
-    usages.set_user_usage(call.db, call.user, usage, call.data())
+    body = call.read(posted.USER_USAGE[call.db.has(Feature.DATED_USAGE)])
+    usages.set_user_usage(call.db, call.user, usage, body)
     return Answer(201)
 
 
@@ -81,18 +115,18 @@ def set_user_usages(call: Call) -> Answer:
     """Take the shares of many usernames."""
     usage = call.db.component_usage(call.uuid)
     call.require(*PROVIDERS)
-    usages.set_user_usages(call.db, call.user, usage, call.data())
+    body = call.read(posted.USER_USAGES)
+    usages.set_user_usages(call.db, call.user, usage, body)
     return Answer(201)
 
 
 def list_user_usages(call: Call) -> Answer:
-    """Answer the shares of usernames; GEN-A ignores the filter by month."""
-    period = "component_usage__billing_period"
-    filters = _filters(call.db, _whole, period)
+    """Answer the shares of usernames; GEN-A lets nobody choose the fields."""
+    filters = user_usage_filters(call.db)
+    rows = sorted(call.db.user_usages.values(), key=lambda part: _latest_first(_whole(part)))
     if call.db.generation == "a":
-        del filters[period]
-    filters["username"] = Filter(lambda usage: usage.username, by_text)
-    return page_of(call, list(call.db.user_usages.values()), user_usage_row, filters, _USER_KEYS)
+        return page_of(call, rows, user_usage_row, filters, {})
+    return page_of(call, rows, user_usage_row, filters, _USER_KEYS, fields.USER_USAGE)
 
 
 def _whole(usage: UserUsage) -> ComponentUsage:

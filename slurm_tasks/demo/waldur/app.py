@@ -7,7 +7,7 @@ from threading import RLock
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request as WebRequest
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import compile_path
 
 from slurm_tasks.demo.waldur import (
@@ -54,7 +54,7 @@ class Api:
         path = request.url.path
         if not path.endswith("/") and self._find(path + "/") is not None:
             query = f"?{request.url.query}" if request.url.query else ""
-            return RedirectResponse(path + "/" + query, status_code=301)
+            return HTMLResponse(b"", 301, {"Location": f"{path}/{query}"})
         raw = await request.body()
         found = self._find(path)
         headers: dict[str, str] = {}
@@ -92,6 +92,8 @@ class Api:
             user_agent=request.headers.get("User-Agent", ""),
             raw=raw,
         )
+        if request.method not in ("GET", "HEAD"):
+            call.refuse_unknown(())
         return handler(call)
 
     def _find(self, path: str) -> tuple[Endpoint, str] | None:

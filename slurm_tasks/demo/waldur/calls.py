@@ -1,12 +1,20 @@
 """One call of the API as its handler sees it, and the answer that it gives."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from slurm_tasks.demo.waldur import bodies
 from slurm_tasks.demo.waldur.database import Database
-from slurm_tasks.demo.waldur.listing import Filter, Query, Record, paginate, pick, select, sort
-from slurm_tasks.demo.waldur.refusals import RefusedError, forbidden, invalid, required
+from slurm_tasks.demo.waldur.filters import Filter, Query, Record, select
+from slurm_tasks.demo.waldur.listing import (
+    list_parameters,
+    paginate,
+    pick,
+    refuse_unknown,
+    sort,
+)
+from slurm_tasks.demo.waldur.refusals import RefusedError, forbidden, server_error
 from slurm_tasks.demo.waldur.values import Json, Role, User
 from slurm_tasks.demo.waldur.versions import Feature
 
@@ -49,11 +57,20 @@ class Call:
         if "waldur-site-agent" in self.user_agent and asks_for_offering:
             self.db.agent_seen = self.db.now()
 
-    def data(self) -> Json:
-        """Return the posted JSON object; no body counts as an empty one.
+    def refuse_unknown(self, parameters: Collection[str], fields: Collection[str] = ()) -> None:
+        """Refuse what this endpoint does not know, where the simulator is strict.
 
         Raises:
-            RefusedError: 415 for another content type, 400 for what is no JSON object.
+            RefusedError: 400 that names it.
+        """
+        if self.db.strict:
+            refuse_unknown(self.query, parameters, fields)
+
+    def posted(self) -> object:
+        """Return the posted JSON; no body counts as an empty object.
+
+        Raises:
+            RefusedError: 415 for another content type, 400 for what is no JSON.
         """
         if not self.raw:
             return {}
@@ -61,38 +78,36 @@ class Call:
             message = f'Unsupported media type "{self.content_type}" in request.'
             raise RefusedError(415, {"detail": message})
         try:
-            data = json.loads(self.raw)
+            return json.loads(self.raw)
         except ValueError as error:
             raise RefusedError(400, {"detail": f"JSON parse error - {error}"}) from None
-        if not isinstance(data, dict):
-            message = f"Invalid data. Expected a dictionary, but got {type(data).__name__}."
-            raise RefusedError(400, {"non_field_errors": [message]})
-        return data
 
-    def posted_text(self, field: str) -> str:
-        """Return a posted text.
+    def read(self, shape: bodies.Shape) -> Json:
+        """Return the fields of the posted body.
 
         Raises:
-            RefusedError: 400 where it was left out.
+            RefusedError: 415 for another content type, 400 for what cannot be read.
         """
-        body = self.data()
-        if field not in body:
-            raise required(field)
-        return str(body[field])
+        return bodies.read(self.posted(), shape, strict=self.db.strict)
 
-    def posted_object(self, field: str) -> Json:
-        """Return a posted object.
+    def break_without(self, name: str) -> None:
+        """Fail as GEN-A does where it reads a field without a look whether it is there.
 
         Raises:
-            RefusedError: 400 where it was left out or is something else.
+            RefusedError: 500.
         """
-        body = self.data()
-        if field not in body:
-            raise required(field)
-        value = body[field]
-        if not isinstance(value, dict):
-            raise invalid(field, "Value must be a JSON object.")
-        return value
+        body = self.posted()
+        if self.db.generation == "a" and isinstance(body, dict) and name not in body:
+            raise server_error()
+
+    def refuse_body(self) -> None:
+        """Refuse a body where the endpoint reads none, and the simulator is strict.
+
+        Raises:
+            RefusedError: 400 that names its fields.
+        """
+        if self.raw and self.db.strict:
+            self.read({})
 
 
 Handler = Callable[[Call], Answer]
@@ -144,13 +159,21 @@ def page_of(
     shape: Callable[[Database, Record], Json],
     filters: Mapping[str, Filter[Record]],
     keys: Mapping[str, Callable[[Record], object]],
+    fields: Collection[str] = (),
 ) -> Answer:
-    """Answer a list: filtered, sorted, cut to a page, with the chosen fields."""
+    """Answer a list: filtered, sorted, cut to a page, with the chosen fields if it has any."""
+    call.refuse_unknown(list_parameters(filters, keys), fields)
     chosen = sort(select(records, filters, call.query), keys, call.query)
     base = call.db.url.removesuffix("/api/")
     page = paginate(chosen, call.query, f"{base}{call.path}")
-    rows = [pick(shape(call.db, record), call.query) for record in page.records]
-    return Answer(200, rows, page.headers)
+    rows = [shape(call.db, record) for record in page.records]
+    return Answer(200, [pick(row, call.query) if fields else row for row in rows], page.headers)
+
+
+def one_of(call: Call, row: Json, fields: Collection[str]) -> Answer:
+    """Answer one object, with the chosen fields."""
+    call.refuse_unknown((), fields)
+    return Answer(200, pick(row, call.query))
 
 
 def _by_method(handlers: Mapping[str, Handler]) -> dict[str, Handler]:

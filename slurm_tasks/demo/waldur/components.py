@@ -4,11 +4,8 @@ from dataclasses import replace
 
 from slurm_tasks.demo.waldur.database import Database, plain_uuid
 from slurm_tasks.demo.waldur.records import OfferingComponent, ResourceState
-from slurm_tasks.demo.waldur.refusals import RefusedError, invalid, required, server_error
+from slurm_tasks.demo.waldur.refusals import RefusedError, server_error
 from slurm_tasks.demo.waldur.values import Component, Json, new_uuid
-
-BILLING_TYPES = ("fixed", "usage", "limit", "one", "few")
-LIMIT_PERIODS = ("month", "quarterly", "annual", "total")
 
 _SPEC_FIELDS = (
     "type",
@@ -18,6 +15,7 @@ _SPEC_FIELDS = (
     "limit_period",
     "limit_amount",
     "max_value",
+    "unit_factor",
 )
 _OTHER_FIELDS = ("description", "article_code", "min_value", "max_available_limit")
 
@@ -26,26 +24,25 @@ def create(db: Database, body: Json) -> None:
     """Add a component.
 
     Raises:
-        RefusedError: 400 for a bad field, 500 for a type that the offering has already.
+        RefusedError: 500 for a type that the offering has already.
     """
-    _check(body)
-    if db.component(str(body["type"])) is not None:
+    if db.component(body["type"]) is not None:
         raise server_error()
-    spec = Component(str(body["type"]), str(body["name"]), "")
-    component = OfferingComponent(new_uuid(), spec)
-    _fill(db, component, body)
+    component = OfferingComponent(new_uuid(), Component(body["type"], body["name"], ""))
+    _fill(component, body)
     db.add_component(component)
 
 
-def update(db: Database, body: Json) -> None:
-    """Change a component.
+def update(db: Database, component: OfferingComponent, body: Json) -> None:
+    """Change a component: its type and its way of billing, too.
 
     Raises:
-        RefusedError: 400 without a known uuid, or for a bad field.
+        RefusedError: 500 for a type that another component has.
     """
-    component = _component(db, body)
-    _check(body)
-    _fill(db, component, body)
+    other = db.component(body["type"])
+    if other is not None and other is not component:
+        raise server_error()
+    _fill(component, body)
 
 
 def remove(db: Database, body: Json) -> None:
@@ -76,25 +73,9 @@ def _component(db: Database, body: Json) -> OfferingComponent:
     return found
 
 
-def _check(body: Json) -> None:
-    for field in ("type", "name", "billing_type"):
-        if field not in body:
-            raise required(field)
-    _check_choice(body, "billing_type", BILLING_TYPES)
-    if body.get("limit_period") is not None:
-        _check_choice(body, "limit_period", LIMIT_PERIODS)
-
-
-def _check_choice(body: Json, field: str, choices: tuple[str, ...]) -> None:
-    if body[field] not in choices:
-        raise invalid(field, f'"{body[field]}" is not a valid choice.')
-
-
-def _fill(db: Database, component: OfferingComponent, body: Json) -> None:
-    """Copy the fields that were sent; GEN-A knows no unit factor and drops it."""
+def _fill(component: OfferingComponent, body: Json) -> None:
+    """Copy the fields that were sent."""
     known = {field: body[field] for field in _SPEC_FIELDS if field in body}
-    if db.generation == "b" and body.get("unit_factor") is not None:
-        known["unit_factor"] = int(body["unit_factor"])
     component.spec = replace(component.spec, **known)
     for field in _OTHER_FIELDS:
         if field in body:

@@ -39,15 +39,11 @@ class Consumer:
 
     def add_member(self, project: Project, user: User) -> None:
         """Make a person a member of a project."""
-        team = self._db.members[project.uuid]
-        if user not in team:
-            team.append(user)
+        offering_users.join(self._db, project.uuid, user)
 
     def remove_member(self, project: Project, user: User) -> None:
-        """End a membership; the offering user stays, as it does in Waldur."""
-        team = self._db.members[project.uuid]
-        if user in team:
-            team.remove(user)
+        """End a membership."""
+        offering_users.leave(self._db, project.uuid, user)
 
     def set_username(self, user: User, username: str) -> None:
         """Set the username of a person's offering user, which is made if need be."""

@@ -69,6 +69,7 @@ class Database:
         self.url = ""
         self.offering_uuid = new_uuid()
         self.provider_uuid = new_uuid()
+        self.other_provider_uuid = new_uuid()
         self.service_provider_uuid = new_uuid()
         self.category_uuid = new_uuid()
         self.plan_uuid = new_uuid()
@@ -96,10 +97,18 @@ class Database:
         self.closed_periods: set[date] = set()
         self.agent_seen: datetime | None = None
         """When a site agent last asked for a list of this offering's."""
+        self.offering_state = "Active"
+        self.paused_reason = ""
+        self.shows_offering_users = True
+        """The option `service_provider_can_create_offering_user`: else its users are hidden."""
         self.offering_metadata: dict[str, object] = {}
         self._jobs: list[Job] = []
+        self.strict = True
+        """Whether what nobody has seen a server know is refused: parameters, fields, body keys."""
         self.worker_running = True
         """Whether the server's own Celery works; jobs wait for it otherwise."""
+        self.worker_is_late = False
+        """Whether it does what had to wait for it."""
         for spec in components:
             self.add_component(OfferingComponent(new_uuid(), spec))
         # A component that is added later gets no price by itself.
@@ -144,6 +153,12 @@ class Database:
         """Do what the server's workers have still to do."""
         self._run_jobs(math.inf)
 
+    def start_worker(self) -> None:
+        """Let the server's own Celery work again, beginning with what waits for it."""
+        self.worker_running = self.worker_is_late = True
+        self.run_all_jobs()
+        self.worker_is_late = False
+
     def _run_jobs(self, until: float) -> None:
         if not self.worker_running:
             return
@@ -175,6 +190,11 @@ class Database:
         """Add a person's offering user."""
         self.offering_users[offering_user.uuid] = offering_user
         self._offering_user_of[offering_user.user.uuid] = offering_user
+
+    def remove_offering_user(self, offering_user: OfferingUser) -> None:
+        """Forget a person's offering user."""
+        del self.offering_users[offering_user.uuid]
+        del self._offering_user_of[offering_user.user.uuid]
 
     def add_usage(self, usage: ComponentUsage) -> None:
         """Add the first usage of a component in a month."""
@@ -260,6 +280,16 @@ class Database:
     def orders_of(self, resource: Resource) -> list[Order]:
         """Return the orders of a resource, oldest first."""
         return self._orders_of.get(resource.uuid, [])
+
+    def forget(self, resource: Resource) -> None:
+        """Lose a resource with its orders and usages, as when staff unlinks it."""
+        del self.resources[resource.uuid]
+        self.orders = {u: o for u, o in self.orders.items() if o.resource is not resource}
+        self._orders_of.pop(resource.uuid, None)
+        self.usages = {u: x for u, x in self.usages.items() if x.resource is not resource}
+        self.user_usages = {
+            u: x for u, x in self.user_usages.items() if x.component_usage.uuid in self.usages
+        }
 
     def active_order(self, resource: Resource) -> Order | None:
         """Return a resource's order that has not come to an end."""

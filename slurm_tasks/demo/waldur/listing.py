@@ -1,31 +1,20 @@
-"""Lists: filters, order, pages and chosen fields, with the headers that describe them."""
+"""Lists: order, pages and chosen fields, with the headers that describe them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from math import ceil
-from typing import Generic, TypeVar
+from typing import Generic
 from urllib.parse import urlencode
 
-from slurm_tasks.demo.waldur.database import plain_uuid
+from slurm_tasks.demo.waldur.filters import Query, Record, values
 from slurm_tasks.demo.waldur.refusals import RefusedError, invalid
 from slurm_tasks.demo.waldur.values import Json
-
-Record = TypeVar("Record")
-Query = tuple[tuple[str, str], ...]
-Test = Callable[[object], bool]
-Parser = Callable[[str, list[str]], Test]
 
 DEFAULT_PAGE_SIZE = 10
 MAX_PAGE_SIZE = 300
 
-
-@dataclass(frozen=True)
-class Filter(Generic[Record]):
-    """A query parameter: which value of a record it looks at, and how it reads its own."""
-
-    value: Callable[[Record], object]
-    parse: Parser
+_PAGING = ("page", "page_size")
+_UNKNOWN = "This simulator knows no such {}: neither the recordings nor the schema have it."
 
 
 @dataclass(frozen=True)
@@ -36,101 +25,44 @@ class Page(Generic[Record]):
     headers: dict[str, str]
 
 
-def values(query: Query, name: str) -> list[str]:
-    """Return all values of a query parameter."""
-    return [value for key, value in query if key == name and value != ""]
+def refuse_unknown(query: Query, parameters: Collection[str], fields: Collection[str]) -> None:
+    """Refuse parameters that an endpoint does not have, and fields that no answer of it has.
 
-
-def by_uuid(name: str, wanted: list[str]) -> Test:
-    """Match one uuid, dashed or not."""
-    uuid = plain_uuid(wanted[-1])
-    if uuid is None:
-        raise invalid(name, "Enter a valid UUID.")
-    return lambda value: value == uuid
-
-
-def by_choice(choices: Iterable[str]) -> Parser:
-    """Match any of several values out of a fixed set."""
-    known = tuple(choices)
-
-    def parse(name: str, wanted: list[str]) -> Test:
-        for item in wanted:
-            if item not in known:
-                message = f"{item} is not one of the available choices."
-                raise invalid(name, f"Select a valid choice. {message}")
-        return lambda value: value in wanted
-
-    return parse
-
-
-def by_text(_name: str, wanted: list[str]) -> Test:
-    """Match one text exactly."""
-    return lambda value: value == wanted[-1]
-
-
-def by_part(_name: str, wanted: list[str]) -> Test:
-    """Match a part of a text, whatever its case."""
-    part = wanted[-1].casefold()
-    return lambda value: part in str(value).casefold()
-
-
-def by_flag(_name: str, wanted: list[str]) -> Test:
-    """Match true or false; other texts match everything."""
-    flag = {"true": True, "false": False}.get(wanted[-1].casefold())
-    return lambda value: flag is None or value is flag
-
-
-def by_day(name: str, wanted: list[str]) -> Test:
-    """Match one day, as a billing period's first."""
-    day = _moment(name, wanted[-1]).date()
-    return lambda value: value == day
-
-
-def by_number(name: str, wanted: list[str]) -> Test:
-    """Match a whole number."""
-    if not wanted[-1].isdigit():
-        raise invalid(name, "Enter a number.")
-    number = int(wanted[-1])
-    return lambda value: value == number
-
-
-def since(name: str, wanted: list[str]) -> Test:
-    """Match moments from a day or a moment on."""
-    moment = _moment(name, wanted[-1])
-    return lambda value: _as_moment(value) >= moment
-
-
-def until(name: str, wanted: list[str]) -> Test:
-    """Match moments up to a day or a moment."""
-    moment = _moment(name, wanted[-1])
-    return lambda value: _as_moment(value) <= moment
-
-
-def select(
-    records: Iterable[Record], filters: Mapping[str, Filter[Record]], query: Query
-) -> list[Record]:
-    """Return the records that every filter meets; a filter that Waldur lacks is ignored.
+    Waldur ignores them in silence: a filter that does not filter, a key that never comes.
 
     Raises:
-        RefusedError: 400 for a value that a filter cannot read.
+        RefusedError: 400 that names them.
     """
-    chosen = list(records)
-    for name, filter_ in filters.items():
-        wanted = values(query, name)
-        if wanted:
-            test = filter_.parse(name, wanted)
-            chosen = [record for record in chosen if test(filter_.value(record))]
-    return chosen
+    known = {*parameters, *(("field",) if fields else ())}
+    said = {name: [_UNKNOWN.format("parameter")] for name, _ in query if name not in known}
+    unknown = [name for name in values(query, "field", empty=True) if name not in fields]
+    if unknown and "field" in known:
+        said["field"] = [f"{name}: {_UNKNOWN.format('field')}" for name in unknown]
+    if said:
+        raise RefusedError(400, said)
+
+
+def list_parameters(filters: Collection[str], keys: Collection[str]) -> set[str]:
+    """Return the parameters that a list has: its filters, those of pages, perhaps the order."""
+    return {*filters, *_PAGING, *(("o",) if keys else ())}
 
 
 def sort(
     records: list[Record], keys: Mapping[str, Callable[[Record], object]], query: Query
 ) -> list[Record]:
-    """Return the records in the order that `o` asks for; unknown keys are ignored."""
-    for wanted in reversed(",".join(values(query, "o")).split(",")):
+    """Return the records in the order that `o` asks for; a list without keys ignores it.
+
+    Raises:
+        RefusedError: 400 for a key that the list cannot be sorted by.
+    """
+    if not keys:
+        return records
+    for wanted in reversed([key for value in values(query, "o") for key in value.split(",")]):
         key = keys.get(wanted.removeprefix("-"))
-        if key is not None:
-            records = sorted(records, key=_sortable(key), reverse=wanted.startswith("-"))
+        if key is None:
+            message = f"{wanted} is not one of the available choices."
+            raise invalid("o", f"Select a valid choice. {message}")
+        records = sorted(records, key=_sortable(key), reverse=wanted.startswith("-"))
     return records
 
 
@@ -148,25 +80,9 @@ def paginate(records: Sequence[Record], query: Query, url: str) -> Page[Record]:
 
 
 def pick(row: Json, query: Query) -> Json:
-    """Return only the fields that `field` names; unknown names are ignored."""
+    """Return only the fields that `field` names; the whole row where it has none of them."""
     fields = values(query, "field")
-    return {key: value for key, value in row.items() if key in fields} if fields else row
-
-
-def _moment(name: str, text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise invalid(name, "Enter a valid date.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _as_moment(value: object) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    raise TypeError(f"{value!r} is no moment")
+    return {key: value for key, value in row.items() if key in fields} or row
 
 
 def _sortable(key: Callable[[Record], object]) -> Callable[[Record], tuple[bool, str]]:
@@ -190,6 +106,8 @@ def _page_number(query: Query, last: int) -> int:
     wanted = values(query, "page")
     if not wanted:
         return 1
+    if wanted[-1] == "last":
+        return last
     if not wanted[-1].isdigit() or not 1 <= int(wanted[-1]) <= last:
         raise RefusedError(404, {"detail": "Invalid page."})
     return int(wanted[-1])

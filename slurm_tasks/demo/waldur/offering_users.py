@@ -1,7 +1,12 @@
 """Offering users: who gets one, what name they have, and GEN-B's states."""
 
 from slurm_tasks.demo.waldur.database import Database
-from slurm_tasks.demo.waldur.records import OfferingUser, OfferingUserState, Resource
+from slurm_tasks.demo.waldur.records import (
+    OfferingUser,
+    OfferingUserState,
+    Resource,
+    ResourceState,
+)
 from slurm_tasks.demo.waldur.refusals import bad_state, invalid
 from slurm_tasks.demo.waldur.values import User, new_uuid
 
@@ -32,9 +37,31 @@ ACTIONS: dict[str, tuple[tuple[State, ...], State]] = {
 
 def make_offering_users(db: Database, resource: Resource) -> None:
     """Make an offering user without a username for each project member who has none."""
+    if not db.shows_offering_users:
+        return
     for user in db.members.get(resource.project_uuid, []):
         if db.offering_user_of(user) is None:
             add(db, user).propagation_date = db.now()
+
+
+def join(db: Database, project_uuid: str, user: User) -> None:
+    """Make a person a member of a project; where it has an allocation, an offering user, too."""
+    team = db.members[project_uuid]
+    if user not in team:
+        team.append(user)
+    allocated = any(
+        resource.project_uuid == project_uuid and resource.state == ResourceState.OK
+        for resource in db.resources.values()
+    )
+    if allocated and db.shows_offering_users and db.offering_user_of(user) is None:
+        add(db, user)
+
+
+def leave(db: Database, project_uuid: str, user: User) -> None:
+    """End a membership; the offering user stays, as it does in Waldur."""
+    team = db.members[project_uuid]
+    if user in team:
+        team.remove(user)
 
 
 def add(db: Database, user: User, username: str = "") -> OfferingUser:

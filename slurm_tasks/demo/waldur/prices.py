@@ -1,7 +1,9 @@
 """The plan's prices, without which GEN-A cannot give a resource other limits."""
 
+from collections.abc import Mapping
+
 from slurm_tasks.demo.waldur.database import Database
-from slurm_tasks.demo.waldur.refusals import RefusedError, invalid_list, required, server_error
+from slurm_tasks.demo.waldur.refusals import invalid_list, server_error
 from slurm_tasks.demo.waldur.values import Json
 from slurm_tasks.demo.waldur.versions import Feature
 
@@ -34,20 +36,13 @@ def check_told_limits(db: Database, *told: Json) -> None:
             raise server_error()
 
 
-def update(db: Database, body: Json) -> None:
+def update(db: Database, prices: Mapping[str, float]) -> None:
     """Set prices of some components; the others keep theirs.
 
     Raises:
-        RefusedError: 400 without prices, for an unknown component or a negative price.
+        RefusedError: 400 for an unknown component.
     """
-    prices = body.get("prices")
-    if not isinstance(prices, dict):
-        raise required("prices")
     unknown = [type_ for type_ in prices if db.component(type_) is None]
     if unknown:
         raise invalid_list(f"Invalid components {', '.join(unknown)}.")
-    for type_, price in prices.items():
-        if price < 0:
-            message = "Ensure this value is greater than or equal to 0."
-            raise RefusedError(400, {"prices": {type_: [message]}})
-    db.prices |= {type_: float(price) for type_, price in prices.items()}
+    db.prices |= prices

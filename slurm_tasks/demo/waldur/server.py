@@ -105,6 +105,19 @@ class WaldurSimulator:
         return self._db.switches
 
     @property
+    def strict(self) -> bool:
+        """Whether parameters, fields and body keys that it doesn't know are refused with 400.
+
+        A real server ignores them in silence. This one refuses them, so that a request with a
+        filter that does not filter fails in a test; a replay of recordings may turn that off.
+        """
+        return self._db.strict
+
+    @strict.setter
+    def strict(self, strict: bool) -> None:
+        self._db.strict = strict
+
+    @property
     def url(self) -> str:
         """The address of the API, with `/api/`."""
         return self._db.url
@@ -158,8 +171,7 @@ class WaldurSimulator:
     def start_worker(self) -> None:
         """Let the server's own Celery work again, beginning with what waits for it."""
         with self._lock:
-            self._db.worker_running = True
-            self._db.run_all_jobs()
+            self._db.start_worker()
 
     def remove_price(self, type_: str) -> None:
         """Take a component's price out of the plan, where one that was added later has none."""
@@ -191,6 +203,16 @@ class WaldurSimulator:
         """Give a project to another customer."""
         with self._lock:
             self._consumer.move_project(project, customer)
+
+    def show_offering_users(self, *, shown: bool) -> None:
+        """Set the offering's option `service_provider_can_create_offering_user`."""
+        with self._lock:
+            self._db.shows_offering_users = shown
+
+    def unlink(self, resource_uuid: str) -> None:
+        """Forget a resource and its orders without an end of it, as staff can."""
+        with self._lock:
+            self._db.forget(self._db.resource(resource_uuid))
 
     def add_user(
         self, username: str, full_name: str | None = None, *, role: Role | str = Role.MEMBER

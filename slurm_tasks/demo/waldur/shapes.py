@@ -119,7 +119,10 @@ def created_order_row(db: Database, order: Order) -> Json:
     author = f"{db.url}users/{order.created_by.uuid}/"
     full = order_row(db, order)
     keys = tuple(full)[: tuple(full).index("callback_url") + 1]
-    reviewed: Json = {"consumer_reviewed_at": stamp(order.consumer_reviewed_at)}
+    reviewed: Json = {
+        "consumer_reviewed_at": stamp(order.consumer_reviewed_at),
+        "consumer_reviewed_by": None,
+    }
     if order.consumer_reviewed_by is not None:
         reviewed |= {
             "consumer_reviewed_by": f"{db.url}users/{order.consumer_reviewed_by.uuid}/",

@@ -111,11 +111,14 @@ def offering_row(db: Database) -> Json:
         "attributes": {},
         "options": no_options,
         "resource_options": no_options,
-        "components": [component_row(db, component) for component in db.components.values()],
+        "components": [
+            component_row(db, component)
+            for component in sorted(db.components.values(), key=lambda one: one.spec.name)
+        ],
         "plugin_options": PLUGIN_OPTIONS,
-        "secret_options": {"service_provider_can_create_offering_user": True},
+        "secret_options": {"service_provider_can_create_offering_user": db.shows_offering_users},
         "service_attributes": {},
-        "state": "Active",
+        "state": db.offering_state,
         "native_name": "",
         "native_description": "",
         "vendor_details": "",
@@ -130,7 +133,7 @@ def offering_row(db: Database) -> Json:
         "billable": True,
         "scope": None,
         "files": [],
-        "paused_reason": "",
+        "paused_reason": db.paused_reason,
         "datacite_doi": "",
         "citation_count": -1,
         "latitude": None,
@@ -139,7 +142,9 @@ def offering_row(db: Database) -> Json:
         "backend_id": "",
         "organization_groups": [],
         "image": None,
-        "total_customers": len({customer.uuid for customer in db.customer_of.values()}),
+        "total_customers": len(
+            {db.customer_of_resource(resource).uuid for resource in db.resources.values()}
+        ),
         "total_cost": 0,
         "total_cost_estimated": 0,
         "backend_metadata": db.offering_metadata,

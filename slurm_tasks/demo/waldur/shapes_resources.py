@@ -167,10 +167,14 @@ def _current_usages(db: Database, resource: Resource) -> Json:
     return {type_: float(amount) for type_, amount in resource.current_usages.items()}
 
 
-def _limit_usage(db: Database, resource: Resource, type_: str) -> float | None:
+def _limit_usage(db: Database, resource: Resource, type_: str) -> float | str | None:
+    """Return what is used of a limit; on GEN-A of a monthly one the last report's text."""
     component = db.component(type_)
     if component is None:
         return None
+    if db.generation == "a" and component.spec.limit_period in (None, "month"):
+        amount = resource.current_usages.get(type_)
+        return None if amount is None else str(amount)
     usage = db.usage_of(resource, component, db.billing_period())
     return None if usage is None else float(usage.usage)
 

@@ -7,6 +7,7 @@ from slurm_tasks.demo.waldur.values import Customer, Json, Project, Role, User
 
 _ROLE_NAMES = {
     Role.PROVIDER: ("CUSTOMER.OWNER", "customer"),
+    Role.OTHER_PROVIDER: ("CUSTOMER.OWNER", "customer"),
     Role.MANAGER: ("OFFERING.MANAGER", "offering"),
     Role.CUSTOMER: ("CUSTOMER.OWNER", "customer"),
     Role.ADMIN: ("PROJECT.ADMIN", "project"),
@@ -136,6 +137,9 @@ def _scopes(db: Database, user: User) -> list[tuple[Customer | Project, Customer
     provider = Customer(db.provider_uuid, PROVIDER_NAME)
     if user.role == Role.PROVIDER:
         return [(provider, provider)]
+    if user.role == Role.OTHER_PROVIDER:
+        other = Customer(db.other_provider_uuid, "Another provider")
+        return [(other, other)]
     if user.role == Role.MANAGER:
         return [(Customer(db.offering_uuid, OFFERING_NAME), provider)]
     if user.role == Role.CUSTOMER:

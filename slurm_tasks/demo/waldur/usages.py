@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from slurm_tasks.demo.waldur import usage_caps
 from slurm_tasks.demo.waldur.database import Database, plain_uuid
@@ -15,22 +15,15 @@ from slurm_tasks.demo.waldur.records import (
     ResourceState,
     UserUsage,
 )
-from slurm_tasks.demo.waldur.refusals import (
-    RefusedError,
-    invalid,
-    invalid_list,
-    required,
-    server_error,
-)
+from slurm_tasks.demo.waldur.refusals import invalid, invalid_list, required, server_error
 from slurm_tasks.demo.waldur.usage_dates import moment_of
 from slurm_tasks.demo.waldur.values import Json, User, new_uuid
 from slurm_tasks.demo.waldur.versions import Feature
 
 _REPORTABLE = (ResourceState.OK, ResourceState.UPDATING, ResourceState.TERMINATING)
 _CLOSED = "Billing period is closed."
-_MAX_DIGITS = 20
-_MAX_PLACES = 2
-_MAX_USERNAME = 100
+# Seen with 18 digits before the point; where it begins was not measured.
+_UNSTORABLE = Decimal(10) ** 17
 
 
 @dataclass(frozen=True)
@@ -44,7 +37,9 @@ class Report:
 
 
 def set_usage(db: Database, user: User, body: Json) -> None:
-    """Store a resource's usages for a month: all of them or, if one is refused, none.
+    """Store a resource's usages for a month: all of them or, if one cannot be, none.
+
+    On GEN-A those before one that is over its component's limit are stored all the same.
 
     Raises:
         RefusedError: 400, in one of Waldur's shapes.
@@ -58,9 +53,12 @@ def set_usage(db: Database, user: User, body: Json) -> None:
         raise invalid("resource", "Resource is not in valid state.")
     if period in db.closed_periods:
         raise invalid("plan_period" if plan_period else "date", _CLOSED)
+    if db.generation == "b":
+        for report in reports:
+            usage_caps.check_amount(db, resource, components[report.type], report.amount, period)
     for report in reports:
-        usage_caps.check_amount(db, resource, components[report.type], report.amount, period)
-    for report in reports:
+        if db.generation == "a":
+            usage_caps.check_amount(db, resource, components[report.type], report.amount, period)
         _store(db, resource, components[report.type], report, when)
     # Waldur overwrites: a component that this report leaves out is gone from the resource.
     resource.current_usages = {report.type: report.amount for report in reports}
@@ -81,12 +79,7 @@ def set_user_usages(db: Database, user: User, usage: ComponentUsage, body: Json)
     Raises:
         RefusedError: 400; nothing is stored then.
     """
-    items = body.get("usages")
-    if not isinstance(items, list):
-        raise required("usages")
-    if not items:
-        raise invalid("usages", "This list may not be empty.")
-    _store_shares(db, [_share(db, user, usage, item) for item in items])
+    _store_shares(db, [_share(db, user, usage, item) for item in body["usages"]])
 
 
 @dataclass(frozen=True)
@@ -111,19 +104,12 @@ def _share(db: Database, user: User, usage: ComponentUsage, body: Json) -> Share
     Raises:
         RefusedError: 400, or on GEN-A 500 for a report without `usage`.
     """
-    if "username" not in body:
-        raise required("username")
     if "usage" not in body:
         raise server_error() if db.generation == "a" else required("usage")
-    username = str(body["username"])
-    if len(username) > _MAX_USERNAME:
-        message = f"Ensure this field has no more than {_MAX_USERNAME} characters."
-        raise invalid("username", message)
-    amount = _decimal(body["usage"], "usage")
     link = _offering_user(db, body.get("user"))
     dated = db.has(Feature.DATED_USAGE) and (body.get("date") or db.has(Feature.PARTS_NOW))
     when = moment_of(db, user, body, [usage.component]) if dated else None
-    share = Share(usage, when, username, amount, link)
+    share = Share(usage, when, body["username"], body["usage"], link)
     _check_user_limit(db, share)
     return share
 
@@ -169,45 +155,23 @@ def _check_user_limit(db: Database, share: Share) -> None:
 
 
 def _reports(body: Json) -> list[Report]:
-    items = body.get("usages")
-    if not isinstance(items, list):
-        raise required("usages")
-    return [
+    """Return the posted usages.
+
+    Raises:
+        RefusedError: 500 for an amount that Waldur reads and cannot store.
+    """
+    reports = [
         Report(
-            str(item.get("type", "")),
-            _item_amount(item),
-            str(item.get("description") or ""),
-            bool(item.get("recurring", False)),
+            item["type"],
+            item["amount"],
+            item.get("description", ""),
+            item.get("recurring", False),
         )
-        for item in items
+        for item in body["usages"]
     ]
-
-
-def _item_amount(item: Json) -> Decimal:
-    try:
-        return _decimal(item["amount"], "amount")
-    except KeyError:
-        raise RefusedError(400, {"usages": [{"amount": ["This field is required."]}]}) from None
-    except RefusedError as refusal:
-        raise RefusedError(400, {"usages": [refusal.body]}) from None
-
-
-def _decimal(value: object, field: str) -> Decimal:
-    """Read an amount: at most 20 digits, at most two of them after the point."""
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        raise invalid(field, "A valid number is required.") from None
-    exponent = amount.as_tuple().exponent
-    if not isinstance(exponent, int):
-        raise invalid(field, "A valid number is required.")
-    places = max(0, -exponent)
-    digits = len(amount.as_tuple().digits) + max(0, exponent)
-    if digits > _MAX_DIGITS:
-        raise invalid(field, f"Ensure that there are no more than {_MAX_DIGITS} digits in total.")
-    if places > _MAX_PLACES:
-        raise invalid(field, f"Ensure that there are no more than {_MAX_PLACES} decimal places.")
-    return amount.quantize(Decimal("0.01"))
+    if any(abs(report.amount) >= _UNSTORABLE for report in reports):
+        raise server_error()
+    return reports
 
 
 def _subject(db: Database, body: Json) -> tuple[PlanPeriod | None, Resource]:
@@ -266,6 +230,8 @@ def _usage_of(
 def _offering_user(db: Database, url: object) -> OfferingUser | None:
     if not url:
         return None
+    if "/marketplace-offering-users/" not in str(url):
+        raise invalid("user", "Invalid hyperlink - No URL match.")
     uuid = str(url).rstrip("/").rpartition("/")[2]
     found = db.offering_users.get(plain_uuid(uuid) or "")
     if found is None:

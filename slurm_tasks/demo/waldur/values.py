@@ -20,6 +20,7 @@ class Role(StrEnum):
     STAFF = "staff"
     PROVIDER = "provider"  # CUSTOMER.OWNER of the service provider
     MANAGER = "manager"  # OFFERING.MANAGER
+    OTHER_PROVIDER = "other_provider"  # CUSTOMER.OWNER of another service provider
     CUSTOMER = "customer"  # CUSTOMER.OWNER of every consumer
     ADMIN = "admin"  # PROJECT.ADMIN of every project
     MEMBER = "member"  # PROJECT.MEMBER

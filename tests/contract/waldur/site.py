@@ -19,7 +19,7 @@ LIMITS = {"ram": 1000, "nodehours": 50}
 COMPONENTS = (
     Component("cpu", "CPU hours", "CPU-hours", "usage"),
     Component("gpu", "GPU hours", "GPU-hours", "usage", limit_period="month", limit_amount=100_000),
-    Component("ram", "RAM GB-hours", "GB-hours"),
+    Component("ram", "RAM GB-hours", "GB-hours", limit_period="total"),
     Component("nodehours", "Node hours", "hours", max_value=100_000),
 )
 

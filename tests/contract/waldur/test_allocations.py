@@ -138,8 +138,11 @@ def test_refused_states(old: Site, state: str, status: int) -> None:
 
 
 def test_limits_are_bare(old: Site) -> None:
-    """Wrapped limits are accepted, and stored as they are: corrupt."""
+    """A real server accepts wrapped limits and stores them as they are: corrupt."""
     resource = old.allocated()
+    refused = old.remote(resource, "set_limits", {"limits": {"ram": 1}})
+    assert (refused.status_code, list(refused.json())) == (400, ["limits"])
+    old.waldur.strict = False
     old.remote(resource, "set_limits", {"limits": {"ram": 1}})
     assert old.waldur.resource(resource)["limits"] == {"limits": {"ram": 1}}
 

@@ -313,7 +313,7 @@ def test_offering(new: Site, client: AuthenticatedClient) -> None:
     uuid = UUID(new.waldur.offering_uuid)
     offering = read(marketplace_provider_offerings_retrieve.sync(uuid, client=client))
     types = [component["type"] for component in offering["components"]]
-    assert types == ["cpu", "gpu", "ram", "nodehours"]
+    assert types == ["cpu", "gpu", "nodehours", "ram"]  # by name
 
 
 def test_offering_lists(new: Site, client: AuthenticatedClient) -> None:
@@ -324,10 +324,10 @@ def test_offering_lists(new: Site, client: AuthenticatedClient) -> None:
     assert [row.uuid for row in provided] == [row.uuid for row in public] == [uuid]
 
 
-def last_component(client: AuthenticatedClient, offering: UUID) -> dict[str, Any]:
-    """Return the component that was added last."""
+def first_component(client: AuthenticatedClient, offering: UUID) -> dict[str, Any]:
+    """Return the component whose name comes first."""
     row = read(marketplace_provider_offerings_retrieve.sync(offering, client=client))
-    component: dict[str, Any] = row["components"][-1]
+    component: dict[str, Any] = row["components"][0]
     return component
 
 
@@ -341,7 +341,7 @@ def test_components(new: Site, client: AuthenticatedClient) -> None:
     marketplace_provider_offerings_create_offering_component.sync_detailed(
         offering, client=client, body=added
     )
-    found = last_component(client, offering)
+    found = first_component(client, offering)
     assert (found["type"], found["unit_factor"]) == ("gres/gpu:a100", 60)
     changed = models.UpdateOfferingComponentRequest(
         uuid=UUID(found["uuid"]), billing_type=billing_type, type_="gres/gpu:a100", name="A100 v2"
@@ -349,10 +349,10 @@ def test_components(new: Site, client: AuthenticatedClient) -> None:
     marketplace_provider_offerings_update_offering_component.sync_detailed(
         offering, client=client, body=changed
     )
-    found = last_component(client, offering)
+    found = first_component(client, offering)
     assert (found["name"], found["unit_factor"]) == ("A100 v2", 60)
     removed = models.RemoveOfferingComponentRequest(uuid=UUID(found["uuid"]))
     marketplace_provider_offerings_remove_offering_component.sync_detailed(
         offering, client=client, body=removed
     )
-    assert last_component(client, offering)["type"] == "nodehours"
+    assert first_component(client, offering)["type"] == "cpu"

@@ -43,6 +43,7 @@ def test_all_pages(site: Site) -> None:
 @pytest.mark.parametrize("number", [6, 11, 12, 13])
 def test_recorded_links(old: Site, number: int) -> None:
     """The Link header is the recorded one: relations, order and sorting of parameters."""
+    old.waldur.strict = False  # one of them has an unknown filter
     exchange = exchanges("errors-filters-pagination")[number]
     recorded = exchange.response_headers["link"]
     for _ in range(int(exchange.response_headers["x-result-count"])):

@@ -225,8 +225,11 @@ def test_erred_after_done_on_new_servers(new: Site) -> None:
 
 
 def test_cancel(site: Site) -> None:
-    """An order of this type cannot be cancelled."""
-    assert site.act(pending(site), "cancel").status_code == 405
+    """An order of this type cannot be cancelled, and its provider may not even ask."""
+    order = pending(site)
+    with site.client_of(Role.CUSTOMER) as customer:
+        assert customer.post(f"marketplace-orders/{order}/cancel/").status_code == 405
+    assert site.act(order, "cancel").status_code == 403
 
 
 def test_consumer_may_not_approve_for_the_provider(site: Site) -> None:

@@ -36,6 +36,9 @@ def test_usernames_in_the_team(site: Site) -> None:
     bob = site.waldur.add_user("bob")
     site.waldur.add_member(site.project, bob)
     path = f"marketplace-provider-resources/{resource}/team/"
+    assert [row["offering_user_username"] for row in site.get(path)] == ["", ""]
+    (account,) = site.get(USERS, user_username="bob")
+    assert site.provider.delete(f"{USERS}{account['uuid']}/").status_code == 204
     assert [row["offering_user_username"] for row in site.get(path)] == ["", None]
     site.waldur.set_username(bob, "bob01")
     assert [row["offering_user_username"] for row in site.get(path)] == ["", "bob01"]

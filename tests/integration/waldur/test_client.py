@@ -119,8 +119,8 @@ def test_offering(waldur: WaldurSimulator, client: Client) -> None:
     """The offering is read with its components."""
     offering = client.offering()
     assert offering.uuid == waldur.offering_uuid
-    assert [component.type for component in offering.components] == ["cpu", "mem", "gres/gpu"]
-    assert offering.components[1].limit_amount == Decimal(40000)
+    assert [component.type for component in offering.components] == ["cpu", "gres/gpu", "mem"]
+    assert offering.components[2].limit_amount == Decimal(40000)
 
 
 def test_orders(client: Client, order: str) -> None:
@@ -261,9 +261,10 @@ def test_components(client: Client) -> None:
     """A component is created and changed."""
     body = {"type": "gres/gpu:a100", "name": "A100", "billing_type": "limit"}
     client.create_component({**body, "measured_unit": "h"})
-    made = client.offering().components[-1]
+    made = client.offering().components[0]
+    assert made.type == "gres/gpu:a100"
     client.update_component({**body, "uuid": made.uuid, "name": "A100 80G", "measured_unit": "h"})
-    assert client.offering().components[-1].name == "A100 80G"
+    assert client.offering().components[0].name == "A100 80G"
 
 
 def test_duplicate_component(client: Client) -> None:
