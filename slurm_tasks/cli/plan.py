@@ -62,6 +62,7 @@ def _show(report: dict[str, Any], as_json: bool, *, done: bool) -> int:
     """Print changes and what stands in their way; returns the exit code of `plan`."""
     outcomes = report["outcomes"]
     changes = [(row["account"], text) for row in outcomes for text in row["changes"]]
+    changes += [("no allocation", text) for text in report["tidied"]]
     notes = [(row["account"], row["status"], row["message"]) for row in outcomes if row["message"]]
     if as_json:
         common.print_json(report)

@@ -145,6 +145,8 @@ class ReconcileRequest(Message):
             an item's former ones).
         allow_removals: how many removals an operator has allowed; None: the guard decides.
         dry_run: plan only.
+        tidy: whether these are all of an offering's resources, so that empty accounts of customers
+            and projects that none of them needs are removed.
         last: whether nobody asks again soon, so that a cluster that is away is a failure.
     """
 
@@ -152,6 +154,7 @@ class ReconcileRequest(Message):
     removable_users: frozenset[Username] = frozenset()
     allow_removals: int | None = Field(default=None, ge=0)
     dry_run: bool = False
+    tidy: bool = False
     last: bool = True
 
 
@@ -206,11 +209,13 @@ class ReconcileReport(Message):
     Attributes:
         cluster: the cluster's name.
         outcomes: one for each item, in their order.
+        tidied: which empty accounts were (or would be) removed, a sentence each.
         writes: how many commands changed the cluster.
     """
 
     cluster: str
     outcomes: tuple[Outcome, ...]
+    tidied: tuple[str, ...] = ()
     writes: int = 0
 
 

@@ -5,10 +5,10 @@ crash between two commands is answered by planning again and doing what is left.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from slurm_tasks.errors import ForeignAccountError, PermanentError
-from slurm_tasks.model import names, tres
+from slurm_tasks.model import names, tree, tres
 from slurm_tasks.model.changes import (
     AddAccount,
     AddUsers,
@@ -19,65 +19,25 @@ from slurm_tasks.model.changes import (
     SetBlocked,
     SetDefault,
     SetLimits,
-    SetParent,
     SetQos,
     SetUsersBlocked,
     advance,
 )
 from slurm_tasks.model.cluster import Account, Cluster
-from slurm_tasks.model.messages import Desired, Intent, Owner
-from slurm_tasks.model.names import Kind, Prefixes
+from slurm_tasks.model.messages import Desired, Intent
+from slurm_tasks.model.names import Kind
+from slurm_tasks.model.rules import QosRules, Rules
 from slurm_tasks.model.tres import UNLIMITED
 
-
-@dataclass(frozen=True)
-class QosRules:
-    """The QoS that accounts are switched to and fro by Waldur's flags.
-
-    Attributes:
-        paused: of a paused resource; None: its account accepts no jobs instead.
-        downscaled: of a downscaled resource; None: nothing is done about the flag.
-        usual: of any other; None: the one inherited from the parent.
-    """
-
-    paused: str | None = None
-    downscaled: str | None = None
-    usual: str | None = None
-
-    @property
-    def temporary(self) -> frozenset[str]:
-        """The QoS that an account has only as long as a flag is set."""
-        return frozenset(filter(None, (self.paused, self.downscaled)))
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a site decides about its accounts.
-
-    Attributes:
-        prefixes: of account names.
-        root: the account that customers' accounts are created under; never changed, never removed.
-        user_default: the default account of users who have no association yet; None: the
-            allocation that they join first.
-        qos: the QoS of paused and downscaled resources.
-        finish_jobs: whether leavers' jobs may end by themselves before they are removed; until
-            then they submit no more.
-    """
-
-    prefixes: Prefixes
-    root: str
-    user_default: str | None
-    qos: QosRules = QosRules()
-    finish_jobs: bool = False
-
-    @property
-    def accounts(self) -> frozenset[str]:
-        """The accounts that have to be on the cluster before anything is done."""
-        return frozenset(filter(None, (self.root, self.user_default)))
-
-    def protects(self, name: str) -> bool:
-        """Tell whether an account is one that is only ever a parent or a default."""
-        return name in {"root", self.root, self.user_default}
+__all__ = [
+    "QosRules",
+    "Rules",
+    "account_name",
+    "find",
+    "plan",
+    "removals",
+    "with_defaults_moved",
+]
 
 
 def plan(desired: Desired, state: Cluster, removable: frozenset[str], rules: Rules) -> list[Change]:
@@ -96,11 +56,11 @@ def plan(desired: Desired, state: Cluster, removable: frozenset[str], rules: Rul
     if desired.intent is Intent.TERMINATE:
         return [
             *(_termination(account, state) if account else ()),
-            *_emptied(account, desired, state, rules),
+            *tree.emptied(account, desired, state, rules),
         ]
     if account:
         return [
-            *_project_moved(desired, state, rules),
+            *(tree.moves(desired, account, state, rules) if desired.adds_users else ()),
             *_settings(desired, account, state, rules),
             *_members(desired, account, state, removable, rules),
         ]
@@ -158,12 +118,7 @@ def _new_name(desired: Desired, rules: Rules) -> str:
 
 
 def _creation(desired: Desired, state: Cluster, rules: Rules) -> list[Change]:
-    changes: list[Change] = []
-    parent = rules.root
-    for kind, owner in ((Kind.CUSTOMER, desired.customer), (Kind.PROJECT, desired.project)):
-        added, parent = _owner(kind, owner, parent, state, rules)
-        changes += added
-    changes += _project_moved(desired, state, rules, customer_planned=bool(changes))
+    changes, parent = tree.owners(desired, state, rules)
     name = account_name(desired, state, rules)
     limits = {k: v for k, v in (desired.limits or {}).items() if v != UNLIMITED}
     new = AddAccount(
@@ -180,57 +135,6 @@ def _creation(desired: Desired, state: Cluster, rules: Rules) -> list[Change]:
         *_flags(desired, made.accounts[name], made, rules),
         *_joiners(name, set(desired.users or ()), state, rules),
     ]
-
-
-def _owner(
-    kind: Kind, owner: Owner, parent: str, state: Cluster, rules: Rules
-) -> tuple[list[Change], str]:
-    """Plan the account of a customer or a project: what to add, and its name."""
-    if existing := _existing_owner(kind, owner, state, rules):
-        return [], existing.name
-    name = names.owner_name(rules.prefixes, kind, owner.uuid)
-    description = names.describe(kind, owner.uuid, owner.title)
-    organization = name if kind is Kind.CUSTOMER else parent
-    return [AddAccount(name, parent, description, organization)], name
-
-
-def _existing_owner(kind: Kind, owner: Owner, state: Cluster, rules: Rules) -> Account | None:
-    """Return the account of a customer or a project.
-
-    One without any marker (the old agent made such) serves as a parent, and only as that: its
-    name holds the whole uuid, so it is the right one, but it is never changed or removed.
-    """
-    if marked := next(state.marked(kind, owner.uuid), None):
-        return marked
-    name = names.owner_name(rules.prefixes, kind, owner.uuid)
-    account = state.get(name)
-    description = account.description if account else state.bare.get(name, "")
-    if names.marker(description) not in {None, (kind, owner.uuid)}:
-        raise PermanentError(
-            f"the account {name!r} on cluster {state.name!r} should be that of {kind}"
-            f" {owner.uuid}, but is marked as {description!r}; correct its description"
-        )
-    return account
-
-
-def _project_moved(
-    desired: Desired, state: Cluster, rules: Rules, *, customer_planned: bool = False
-) -> list[Change]:
-    """Re-parent a project's account when it hangs under another customer's: ours only."""
-    project = next(state.marked(Kind.PROJECT, desired.project.uuid), None)
-    above = state.get(project.parent) if project else None
-    found = names.marker(above.description) if above else None
-    if not project or not found or found[0] is not Kind.CUSTOMER:
-        return []
-    if found[1] == desired.customer.uuid or rules.protects(project.name):
-        return []
-    added, name = _owner(Kind.CUSTOMER, desired.customer, rules.root, state, rules)
-    if project.name in state.above(name):
-        raise PermanentError(
-            f"the account {name!r} should stand above {project.name!r} on cluster {state.name!r},"
-            " but stands below it; move it (sacctmgr modify account … set parent=)"
-        )
-    return [*([] if customer_planned else added), SetParent(project.name, name)]
 
 
 def _settings(desired: Desired, account: Account, state: Cluster, rules: Rules) -> Iterator[Change]:
@@ -318,22 +222,6 @@ def _termination(account: Account, state: Cluster) -> list[Change]:
     if account.users:
         changes.append(RemoveUsers(tuple(sorted(account.users)), account.name))
     return [*changes, RemoveAccount(account.name, account.name in state.shared)]
-
-
-def _emptied(
-    account: Account | None, desired: Desired, state: Cluster, rules: Rules
-) -> Iterator[Change]:
-    """Remove the project's and the customer's account when nothing else is below them.
-
-    Found by their markers, so that a termination which was cut off before is completed.
-    """
-    gone = {account.name} if account else set()
-    for kind, owner in ((Kind.PROJECT, desired.project), (Kind.CUSTOMER, desired.customer)):
-        for candidate in state.marked(kind, owner.uuid):
-            below = {child.name for child in state.children(candidate.name)}
-            if not candidate.users and below <= gone and not rules.protects(candidate.name):
-                gone.add(candidate.name)
-                yield RemoveAccount(candidate.name, candidate.name in state.shared)
 
 
 def with_defaults_moved(

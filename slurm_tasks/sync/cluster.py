@@ -14,8 +14,8 @@ from slurm_tasks.errors import (
     PermanentError,
     TransientError,
 )
-from slurm_tasks.model import guard, names
-from slurm_tasks.model.changes import AddUsers, Change, RemoveUsers, SetDefault
+from slurm_tasks.model import guard, names, tree
+from slurm_tasks.model.changes import AddUsers, Change, RemoveAccount, RemoveUsers, SetDefault
 from slurm_tasks.model.cluster import Cluster
 from slurm_tasks.model.messages import (
     Desired,
@@ -70,6 +70,7 @@ class _Pass:
         self._state = self._read()
         if node.unix_users or node.homes:
             self._unix.resolve(self._joiners())
+        self._tidied: list[RemoveAccount] = []
         self.writes = 0
 
     def _read(self) -> Cluster:
@@ -206,6 +207,22 @@ class _Pass:
             self._defaults = {names.fold_username(user): found[user] for user in found}
         return self._defaults
 
+    def tidy(self, writer: Writer | None) -> None:
+        """Remove empty accounts of customers and projects that no resource needs any more."""
+        if not self._request.tidy or any(item.status is Status.STOPPED for item in self._items):
+            return
+        standing = [i.desired for i in self._items if i.desired.intent is not Intent.TERMINATE]
+        needed = {(Kind.PROJECT, item.project.uuid) for item in standing}
+        needed |= {(Kind.CUSTOMER, item.customer.uuid) for item in standing}
+        for change in tree.unneeded(needed, self._state, self._node.rules):
+            try:
+                self.writes += self._node.cluster.apply(change, writer)[0] if writer else 0
+            except TransientError as error:  # the next pass tries again
+                log.warning("account_not_removed", account=change.name, reason=str(error))
+                return
+            self._tidied.append(change)
+            self._state = change.advance(self._state)
+
     def verify(self) -> None:
         """Read back: only that is the truth, not an exit code."""
         if self.writes:
@@ -259,14 +276,22 @@ class _Pass:
                 getattr(log, level)(
                     "reconciled", **outcome.model_dump(mode="json", exclude={"usage"})
                 )
-        return ReconcileReport(cluster=self._state.name, outcomes=outcomes, writes=self.writes)
+        tidied = tuple(map(str, self._tidied))
+        if tidied:
+            log.info("empty_accounts_removed", changes=tidied, status=applied)
+        return ReconcileReport(
+            cluster=self._state.name,
+            outcomes=outcomes,
+            tidied=tidied,
+            writes=self.writes,
+        )
 
     def _count_drift(self) -> None:
         """Count the changes that the cluster needed although no order asked for them."""
-        for item in self._items:
-            if not item.desired.order and not self._request.dry_run:
-                for change in item.changes:
-                    metrics.drift_found.labels(type(change).__name__).inc()
+        drift = [c for item in self._items if not item.desired.order for c in item.changes]
+        if not self._request.dry_run:
+            for change in (*drift, *self._tidied):
+                metrics.drift_found.labels(type(change).__name__).inc()
 
     def _count_waiting(self) -> None:
         """Tell the metrics who waits, where the whole offering is seen."""
@@ -315,11 +340,13 @@ def reconcile(request: ReconcileRequest, node: HeadNode) -> ReconcileReport:
         foreseen = _Pass(request, node)
         foreseen.guard()
         foreseen.carry_out(None)
+        foreseen.tidy(None)
         return foreseen.report(Status.PLANNED)
     with node.lock() as writer:
         running = _Pass(request, node)
         running.guard()
         running.carry_out(writer)
+        running.tidy(writer)
         running.verify()
     running.measure()
     running.watch()

@@ -74,7 +74,9 @@ def request(
         if ordered.get(item.resource) != "Terminate"  # which removes everybody
     ]
     items += _terminated(control, ordered)
-    return ReconcileRequest(items=tuple(items), removable_users=people.usernames, dry_run=dry_run)
+    return ReconcileRequest(
+        items=tuple(items), removable_users=people.usernames, dry_run=dry_run, tidy=True
+    )
 
 
 def present_states(control: Control) -> tuple[str, ...]:

@@ -15,9 +15,6 @@ def sync(self: Task) -> dict[str, int]:
     from slurm_tasks.tasks.control import control
 
     request = flow.request(control())
-    if not request.items:
-        runtime.succeeded("members")
-        return {}
     expires = runtime.lifetime(load(Service).members_interval)
     return runtime.hand_over(
         self,

@@ -10,10 +10,18 @@ import pytest
 
 from slurm_tasks.demo.stack import wait_until
 from slurm_tasks.model.changes import AddUsers
-from slurm_tasks.model.messages import Desired, Intent, Outcome, Owner, Status
+from slurm_tasks.model.messages import (
+    Desired,
+    Intent,
+    Outcome,
+    Owner,
+    ReconcileRequest,
+    Status,
+)
 from slurm_tasks.model.names import Kind, owner_name
 from slurm_tasks.model.plan import QosRules
 from slurm_tasks.slurm.cluster import SlurmCluster, Unix
+from slurm_tasks.sync.cluster import reconcile
 from tests.integration.test_on_real_slurm import LIMITS, Lab, desired, lab, until_settled
 
 __all__ = ["lab"]  # the fixture
@@ -304,6 +312,32 @@ def test_a_project_that_moves_is_hung_elsewhere_once(lab: Lab) -> None:
     moves = [line for line in lab.counting.writes if "parent=" in line and "modify" in line]
     assert len(moves) == 1
     assert [outcome.changes for outcome in lab.go(*moved)] == [(), ()]
+
+
+def test_a_resource_that_moves_is_hung_under_its_project_once(lab: Lab) -> None:
+    """With its running job; the account that it leaves goes, and the customer's with it."""
+    item = standing(lab)
+    job = lab.real.submit("alice", item.backend_id, seconds=600)
+    lab.real.wait_for_state(job, "RUNNING")
+    buyer = Owner(uuid="ab" * 16, title="Other university")
+    moved = but(item, customer=buyer, project=Owner(uuid="cd" * 16, title="Other project"))
+
+    report = reconcile(ReconcileRequest(items=(moved,), tidy=True), lab.node)
+
+    project, customer = _name(lab, Kind.PROJECT, moved.project), _name(lab, Kind.CUSTOMER, buyer)
+    assert _parents(lab) == {
+        "root": "",
+        "waldur": "root",
+        customer: "waldur",
+        project: customer,
+        item.backend_id: project,
+    }
+    assert len(report.tidied) == 2
+    assert lab.real.state_of(job) == "RUNNING"
+    assert lab.go(moved)[0].changes == ()
+    end = but(moved, intent=Intent.TERMINATE, users=None, paused=None)
+    assert until_settled(lab, end).status is Status.APPLIED
+    assert set(_parents(lab)) == {"root", "waldur"}
 
 
 def test_an_older_agents_account_is_never_moved(lab: Lab) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from slurm_tasks.demo.waldur import offering_users, orders
 from slurm_tasks.demo.waldur.database import Database
-from slurm_tasks.demo.waldur.records import OfferingUserState, Order, OrderState
+from slurm_tasks.demo.waldur.records import OfferingUserState, Order, OrderState, Resource
 from slurm_tasks.demo.waldur.values import Customer, Project, Role, User, new_uuid
 
 
@@ -31,6 +31,10 @@ class Consumer:
     def move_project(self, project: Project, customer: Customer) -> None:
         """Give a project to another customer."""
         self._db.customer_of[project.uuid] = customer
+
+    def move_resource(self, resource: Resource, project: Project) -> None:
+        """Give a resource to another project, as staff may."""
+        resource.project_uuid = project.uuid
 
     def add_user(self, username: str, full_name: str | None, role: Role) -> User:
         """Add a person."""

@@ -214,6 +214,11 @@ class WaldurSimulator:
         with self._lock:
             self._db.forget(self._db.resource(resource_uuid))
 
+    def move_resource(self, uuid: str, project: Project) -> None:
+        """Give a resource to another project."""
+        with self._lock:
+            self._consumer.move_resource(self._db.resource(uuid), project)
+
     def add_user(
         self, username: str, full_name: str | None = None, *, role: Role | str = Role.MEMBER
     ) -> User:

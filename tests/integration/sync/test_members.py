@@ -386,6 +386,43 @@ def test_moved_project(world: World) -> None:
     assert world.slurm.accounts()[world.owner_account()].parent == world.owner_account(other)
 
 
+def test_moved_resource(world: World) -> None:
+    """One that moved is hung under its new project; the old one's account goes, and at the end all.
+
+    A sister that stays keeps the customer's account.
+    """
+    resource = world.allocated()
+    climate = world.waldur.add_project(world.customer, "Climate")
+    world.join("alice", project=climate)
+    world.waldur.move_resource(resource, climate)
+    world.sync_members()
+    assert world.account(resource).parent == world.owner_account(climate)
+    assert world.owner_account() not in world.slurm.accounts()
+    world.carry_out(world.waldur.order_terminate(resource))
+    assert set(world.slurm.accounts()) == {"root", "waldur"}
+
+
+def test_moved_and_terminated(world: World) -> None:
+    """A Terminate that comes before the next member sync leaves nothing of both projects."""
+    resource = world.allocated()
+    climate = world.waldur.add_project(world.customer, "Climate")
+    world.waldur.move_resource(resource, climate)
+    world.carry_out(world.waldur.order_terminate(resource))
+    assert set(world.slurm.accounts()) == {"root", "waldur"}
+
+
+def test_empty_accounts(world: World) -> None:
+    """What a Create that failed left behind goes; a project with an allocation stays."""
+    world.allocated()
+    climate = world.waldur.add_project(world.customer, "Climate")
+    new = (f"name={world.owner_account(climate)}", "cluster=lab", "parent=waldur")
+    texts = (f"description=waldur:project:{climate.uuid} climate", "organization=o")
+    world.slurmctl("sacctmgr", "--immediate", "add", "account", *new, *texts)
+    before = set(world.slurm.accounts())
+    world.sync_members()
+    assert before - set(world.slurm.accounts()) == {world.owner_account(climate)}
+
+
 def drifted(world: World) -> str:
     """Make an allocation, and let an administrator change its limit."""
     resource = world.allocated()

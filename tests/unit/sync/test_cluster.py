@@ -8,6 +8,7 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
+from structlog.testing import capture_logs
 
 from slurm_tasks.errors import CommandError, ConfigurationError, LockHeldError
 from slurm_tasks.model import changes, usage
@@ -17,10 +18,12 @@ from slurm_tasks.model.messages import (
     Desired,
     Intent,
     Outcome,
+    Owner,
     ReconcileReport,
     ReconcileRequest,
     Status,
 )
+from slurm_tasks.model.names import Kind, owner_name
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.commands import Write
@@ -489,6 +492,84 @@ def test_a_termination_that_finds_jobs_again_keeps_the_account_blocked() -> None
     run(slurm, desired(Intent.TERMINATE))
 
     assert slurm.state.accounts[ACCOUNT].blocked
+
+
+EMPTY = cluster(
+    project(Owner(uuid=uuid("b7")), parent="waldur"), *standing_cluster().accounts.values()
+)
+LEFT = owner_name(RULES.prefixes, Kind.PROJECT, uuid("b7"))
+
+
+def members(**changed: object) -> Desired:
+    """Ask for the users of the one allocation."""
+    return desired(Intent.MEMBERS, backend_id=ACCOUNT, users=(), **changed)
+
+
+def test_empty_accounts_go_where_the_whole_offering_is_seen() -> None:
+    """With their own line in the report; the next pass finds nothing."""
+    slurm = FakeSlurm(EMPTY)
+
+    report = run(slurm, members(), tidy=True)
+
+    assert (report.tidied, report.writes) == ((f"remove account {LEFT}",), 1)
+    assert set(slurm.state.accounts) == set(standing_cluster().accounts)
+    assert run(slurm, members(), tidy=True).tidied == ()
+
+
+def test_empty_accounts_go_although_no_resource_is_left() -> None:
+    """Nobody has ordered anything: there is no item at all."""
+    slurm = FakeSlurm(cluster(customer(), project()))
+
+    assert len(run(slurm, tidy=True).tidied) == 2
+    assert set(slurm.state.accounts) == {"root", "waldur"}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"tidy": False}, {"tidy": True, "dry_run": True}], ids=["an order", "a plan"]
+)
+def test_empty_accounts_stay_otherwise(changed: dict[str, bool]) -> None:
+    """An order sees only its own resource, and a plan only says what would be done."""
+    slurm = FakeSlurm(EMPTY)
+
+    report = run(slurm, members(), **changed)
+
+    assert bool(report.tidied) is changed["tidy"]
+    assert slurm.written == []
+
+
+def test_nothing_is_tidied_on_what_may_be_the_wrong_cluster() -> None:
+    """The guard has stopped the pass."""
+    slurm = FakeSlurm(cluster(customer()))
+
+    report = run(slurm, desired(Intent.MEMBERS, backend_id="gone", users=()), tidy=True)
+
+    assert (one(report).status, report.tidied) == (Status.MISSING, ())
+    other = Owner(uuid=uuid("c8"))
+    report = run(slurm, members(customer=other, project=other), tidy=True)
+    assert (one(report).status, report.tidied) == (Status.STOPPED, ())
+
+
+def test_an_empty_account_that_can_not_be_removed_keeps_nothing_from_being_done() -> None:
+    """The log says why, and the next pass tries again."""
+    slurm = FakeSlurm(EMPTY, before=failing(f"name={LEFT}", refusal))
+
+    with capture_logs() as logs:
+        report = run(slurm, members(), tidy=True)
+
+    assert (one(report).status, report.tidied) == (Status.APPLIED, ())
+    assert [e["account"] for e in logs if e["event"] == "account_not_removed"] == [LEFT]
+
+
+def test_a_resource_that_moved_leaves_nothing_behind() -> None:
+    """One member sync moves it, and removes the old project's account."""
+    slurm = FakeSlurm(standing_cluster("alice"))
+    item = desired(Intent.MEMBERS, project=Owner(uuid=uuid("b7")), users=("alice",))
+
+    report = run(slurm, item, tidy=True)
+
+    assert one(report).status is Status.APPLIED
+    assert slurm.state.accounts[ACCOUNT].parent == LEFT
+    assert report.tidied == (f"remove account {PROJECT_ACCOUNT}",)
 
 
 def test_every_write_is_a_command_of_a_known_change() -> None:
