@@ -12,6 +12,9 @@ MONTH = click.option(
     "--month", "months", multiple=True, metavar="YYYY-MM", help="A month; may be repeated."
 )
 
+_UNFINISHED = ("refused", "purged", "unread")
+"""What was not reported of a month, and had to be."""
+
 
 @click.group()
 def usage() -> None:
@@ -46,7 +49,8 @@ def report(
 
     Months given are reported one by one, oldest first. What Waldur has already is not posted
     again, so a report that was interrupted is resumed by starting it once more. Exits with 1 when
-    Waldur refused something, or the cluster doesn't hold a month's job records any more.
+    Waldur refused something, or the cluster's job records of a month aren't there or aren't
+    understood.
     """
     _check(months)
     wanted = sorted({*months, *_range(first, last)})
@@ -60,7 +64,7 @@ def report(
             click.echo(f"{month}: {_counted(found, dry_run=dry_run)}", err=True)
             parts += found
     _show(parts, as_json, dry_run=dry_run)
-    unfinished = any(part["refused"] or part["purged"] for part in parts)
+    unfinished = any(part[name] for part in parts for name in _UNFINISHED)
     common.end(common.FAILED if unfinished else 0)
 
 
@@ -111,6 +115,7 @@ def _counted(parts: list[dict[str, Any]], *, dry_run: bool) -> str:
         "closed": "too late",
         "refused": "refused",
         "purged": "no longer on the cluster",
+        "unread": "not understood",
     }
     counts = {name: sum(len(part[name]) for part in parts) for name in words}
     shown = [f"{counts[name]} {word}" for name, word in words.items() if counts[name]]
@@ -152,7 +157,7 @@ def _show(parts: list[dict[str, Any]], as_json: bool, *, dry_run: bool) -> None:
     if rows:
         new = "cluster" if dry_run else "posted"
         common.print_table(["account", "month", "component", "Waldur", new], rows)
-    elif not any(part["refused"] or part["purged"] for part in parts):
+    elif not any(part[name] for part in parts for name in _UNFINISHED):
         click.echo("Waldur has what the cluster measured")
     for note in dict.fromkeys(note for part in parts for note in _notes(part)):
         click.secho(note, fg="yellow")
@@ -171,5 +176,9 @@ def _notes(part: dict[str, Any]) -> Iterator[str]:
     for text in part["kept"]:
         yield f"{text}; SLURM_USAGE_DECREASE decides"
     yield from part["unlimited"]
+    for text in part["unread"]:
+        yield f"not known, not reported: {text}"
+    for text in part["doubtful"]:
+        yield f"doubtful: {text}"
     for text in part["refused"]:
         yield f"refused: {text}"

@@ -111,6 +111,7 @@ class Desired(Message):
         downscaled: whether it runs in the QoS of downscaled ones; None leaves that alone.
         order: the order behind it, for the audit.
         periods: months to measure once the account is gone, if they have begun (TERMINATE).
+        billed: the TRES that are measured then; empty: all.
     """
 
     intent: Intent
@@ -129,6 +130,7 @@ class Desired(Message):
     downscaled: bool | None = None
     order: Uuid | None = None
     periods: tuple[Period, ...] = ()
+    billed: frozenset[str] = frozenset()
 
     @property
     def expects_removals(self) -> bool:
@@ -225,10 +227,13 @@ class CollectRequest(Message):
     Attributes:
         accounts: resource uuid by account name.
         periods: the months, half-open.
+        billed: the TRES that are billed; empty: all may be. What is not understood of another
+            keeps nothing from being reported.
     """
 
     accounts: dict[Annotated[str, AfterValidator(_named_account)], Uuid]
     periods: tuple[Period, ...]
+    billed: frozenset[str] = frozenset()
 
 
 class CheckRequest(Message):
@@ -256,6 +261,7 @@ class AllocationState(Message):
         unread_limits: limits that are not understood, as listed, by TRES.
         users: its users.
         usage: what it used, by month.
+        unread_usage: why its usage isn't known, by month; such a month isn't in `usage`.
     """
 
     resource: Uuid
@@ -265,6 +271,7 @@ class AllocationState(Message):
     unread_limits: dict[str, str] = {}
     users: tuple[str, ...] = ()
     usage: tuple[PeriodUsage, ...] = ()
+    unread_usage: dict[str, str] = {}
 
 
 class Measurement(Message):

@@ -4,6 +4,7 @@ Memory and burst buffers are in MB everywhere (a bare number means MB to SLURM, 
 powers of 1024, as SLURM's own conversion prints them.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -37,10 +38,12 @@ def is_in_megabytes(name: str) -> bool:
     return name == "mem" or name.startswith("bb/")
 
 
-def _count(name: str, text: str) -> int:
+def _count(name: str, text: str) -> int | None:
+    if text.isdecimal():
+        return int(text)
     found = _VALUE.fullmatch(text)
-    if not found or not _READABLE.fullmatch(name):
-        raise ParseError(f"the TRES value {name}={text} is not a number")
+    if not found:
+        return None
     power = _POWER[found[2]]
     if is_in_megabytes(name) and found[2]:
         power -= _MEGABYTE
@@ -72,13 +75,30 @@ def parse_parts(text: str) -> tuple[dict[str, int], dict[str, str]]:
     counts: dict[str, int] = {}
     unread: dict[str, str] = {}
     for part in filter(None, text.strip().split(",")):
-        name, _, value = part.rpartition("=")  # SLURM itself lists `license/e=f=1`
-        name = name.strip().lower()
-        try:
-            counts[name] = _count(name, value.strip())
-        except ParseError:
+        name, count = _part(part)
+        if count is None:
             unread[name or part] = part
+        else:
+            counts[name] = count
     return counts, unread
+
+
+@functools.lru_cache(10_000)
+def _part(text: str) -> tuple[str, int | None]:
+    """Read `cpu=4`; a month's jobs hold the same over and over."""
+    name, _, value = text.rpartition("=")  # SLURM itself lists `license/e=f=1`
+    name = _folded(name)
+    return name, _count(name, value.strip()) if _is_readable(name) else None
+
+
+@functools.lru_cache(1000)
+def _folded(name: str) -> str:
+    return name.strip().lower()
+
+
+@functools.lru_cache(1000)
+def _is_readable(name: str) -> bool:
+    return bool(_READABLE.fullmatch(name))
 
 
 def listed(name: str, value: int) -> int:

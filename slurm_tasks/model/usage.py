@@ -1,11 +1,15 @@
 """Usage: months and what jobs held in them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from slurm_tasks.model import tres
 
 
 class Period(BaseModel):
@@ -82,12 +86,19 @@ class UserUsage(BaseModel):
 
 
 class PeriodUsage(BaseModel):
-    """What an account's jobs held in a month, by user; the total is the sum over users."""
+    """What an account's jobs held in a month, by user; the total is the sum over users.
+
+    Attributes:
+        period: the month.
+        users: by user.
+        doubtful: jobs among them whose times can't be right, a sentence each.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     period: Period
     users: tuple[UserUsage, ...] = ()
+    doubtful: tuple[str, ...] = ()
 
     def total(self) -> dict[str, int]:
         """Sum over the users: TRES-seconds by TRES."""
@@ -98,18 +109,8 @@ class PeriodUsage(BaseModel):
         return sums
 
 
-@dataclass(frozen=True)
-class JobRow:
-    """What one run of a job held in the period, and for how long."""
-
-    account: str
-    user: str
-    elapsed: int
-    """Seconds that it ran."""
-    tres: dict[str, int]
-    """AllocTRES; empty for a job that never started."""
-    suspended: int = 0
-    """Seconds that it was suspended: its CPUs were free then, and nothing else that it held."""
+ListedRun = tuple[str, int, int]
+"""A job's number, and when sacct says that a run of it started, and was submitted."""
 
 
 @dataclass(frozen=True)
@@ -118,25 +119,44 @@ class Run:
 
     Attributes:
         job: the job's number; a requeued job has several runs.
+        account: whose usage it is: the allocation's account.
+        user: who ran it.
         start: its first second, since the epoch.
-        whole: what it held, and for how long.
+        elapsed: seconds that it ran.
+        suspended: seconds that it was suspended: its CPUs were free then, and nothing else that it
+            held.
+        held: AllocTRES as listed; empty for a job that never started.
+        submitted: when it was submitted; of a job that was made smaller, when that happened.
+        before: seconds from the start that is listed to `start`: a job that was made smaller has
+            several runs, and 22.05 lists all of them from the job's first second on.
     """
 
     job: str
+    account: str
+    user: str
     start: int
-    whole: JobRow
+    elapsed: int
+    suspended: int
+    held: str
+    submitted: int = 0
+    before: int = 0
+
+    @property
+    def listed(self) -> ListedRun:
+        """What sacct knows it by."""
+        return self.job, self.start - self.before, self.submitted
 
     @property
     def end(self) -> int:
         """The first second after it."""
-        return self.start + self.whole.elapsed + self.whole.suspended
+        return self.start + self.elapsed + self.suspended
 
     def is_split(self, start: int, end: int) -> bool:
         """Tell whether its suspended seconds may lie within a period as well as outside."""
         across = self.start < start < self.end or self.start < end < self.end
-        return across and self.whole.suspended > 0
+        return across and self.suspended > 0
 
-    def part(self, start: int, end: int, elapsed: int | None = None) -> JobRow:
+    def part(self, start: int, end: int, elapsed: int | None = None) -> "Run":
         """Return what lies within a period.
 
         Args:
@@ -144,28 +164,125 @@ class Run:
             end: the first second after it.
             elapsed: how long it ran within the period, where it is split.
         """
-        seconds = max(min(self.end, end) - max(self.start, start), 0)
+        first = max(self.start, start)
+        seconds = max(min(self.end, end) - first, 0)
         if elapsed is None:
-            elapsed = max(seconds - self.whole.suspended, 0)
-        return replace(self.whole, elapsed=elapsed, suspended=seconds - elapsed)
+            elapsed = max(seconds - self.suspended, 0)
+        return replace(self, start=first, elapsed=elapsed, suspended=seconds - elapsed)
 
 
-Sums = dict[str, dict[str, dict[str, int]]]
-"""TRES-seconds by account, user and TRES."""
+Kind = tuple[str, str, str]
+"""Jobs that are added up together: account, user, AllocTRES as listed."""
 
 
-def tally(rows: Iterable[JobRow], sums: Sums) -> None:
-    """Add up job rows as they stream by; memory grows with accounts and users, not with jobs.
+@dataclass
+class Tally:
+    """Adds runs up as they stream by; memory grows with accounts, users and TRES, not with jobs.
 
     Like SLURM's own reports: while a job is suspended, all that it holds counts but its CPUs.
 
-    Args:
-        rows: rows of any account.
-        sums: what they are added to; only accounts that are in it count.
+    Attributes:
+        accounts: whose runs are counted.
+        billed: the TRES that are counted; empty: all.
+        elapsed: seconds that runs of a kind ran; `settle` turns them into sums.
+        suspended: seconds that they were suspended.
+        sums: TRES-seconds (MB-seconds for memory) by account, user and TRES.
+        unread: what is not understood of an account's runs, and may be billed: the first of it,
+            by account; the sums of such an account are not all that it used.
+        left_out: what is not understood of TRES that aren't billed.
+        doubtful: jobs whose times can't be right, a sentence each, by account.
     """
-    for row in rows:
-        if row.account in sums and row.tres and row.elapsed + row.suspended:
-            held = sums[row.account].setdefault(row.user, {})
-            for name, count in row.tres.items():
-                seconds = row.elapsed + (0 if name == "cpu" else row.suspended)
-                held[name] = held.get(name, 0) + count * seconds
+
+    KINDS: ClassVar[int] = 50_000
+    """So many kinds at most are kept before they are turned into sums."""
+    TOLD: ClassVar[int] = 20
+    """So many doubtful jobs of an account at most are told."""
+
+    accounts: Iterable[str]
+    billed: frozenset[str] = frozenset()
+    elapsed: defaultdict[Kind, int] = field(default_factory=lambda: defaultdict(int))
+    suspended: defaultdict[Kind, int] = field(default_factory=lambda: defaultdict(int))
+    sums: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
+    doubtful: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing used."""
+        self.sums |= {account: {} for account in self.accounts}
+
+    def add(self, run: Run) -> None:
+        """Add a run, or the part of it that lies within the period."""
+        kind = run.account, run.user, run.held
+        self.elapsed[kind] += run.elapsed
+        if run.suspended:
+            self.suspended[kind] += run.suspended
+
+    def doubt(self, account: str, text: str) -> None:
+        """Note a job whose times can't be right."""
+        told = self.doubtful.setdefault(account, [])
+        if len(told) < self.TOLD:
+            told.append(text)
+
+    def settle(self, kinds: int = 0) -> None:
+        """Turn what was added into sums, if there are more kinds than so many."""
+        if len(self.elapsed) <= kinds:
+            return
+        known: dict[str, tuple[dict[str, int], str]] = {}
+        for (account, user, held), elapsed in self.elapsed.items():
+            suspended = self.suspended.get((account, user, held), 0)
+            if not elapsed + suspended:
+                continue
+            if held not in known:
+                known[held] = self._counted(held)
+            counts, unread = known[held]
+            if unread:
+                self.unread.setdefault(account, f"what a job of {user} held: {unread!r}")
+            sums = self.sums[account].setdefault(user, {}) if counts else {}
+            for name, count in counts.items():
+                seconds = elapsed if name == "cpu" else elapsed + suspended
+                sums[name] = sums.get(name, 0) + count * seconds
+        self.elapsed.clear()
+        self.suspended.clear()
+
+    def _counted(self, held: str) -> tuple[dict[str, int], str]:
+        """Return what counts of AllocTRES, and what isn't understood of it and may be billed."""
+        counts, unread = tres.parse_parts(held)
+        if not self.billed:
+            return counts, ",".join(unread.values())
+        # A part without a name may be anything.
+        doubtful = [part for name, part in unread.items() if name in self.billed or name == part]
+        self.left_out |= {*unread.values()} - {*doubtful}
+        return {name: n for name, n in counts.items() if name in self.billed}, ",".join(doubtful)
+
+    def usage(self, period: Period) -> dict[str, PeriodUsage]:
+        """Return what was used in a period, by account; one with what is not understood isn't in.
+
+        Args:
+            period: the one that the runs are clipped to.
+        """
+        self.settle()
+        return {
+            account: PeriodUsage(
+                period=period,
+                users=tuple(UserUsage(user=user, tres=held) for user, held in sorted(by.items())),
+                doubtful=tuple(self.doubtful.get(account, ())),
+            )
+            for account, by in self.sums.items()
+            if account not in self.unread
+        }
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a listing of a period's jobs says.
+
+    Attributes:
+        usage: by account.
+        unread: why an account's usage isn't known: a row of its jobs is not understood.
+        rows: how many runs of jobs were listed, of whatever account.
+    """
+
+    usage: Mapping[str, PeriodUsage]
+    unread: Mapping[str, str]
+    rows: int

@@ -1,17 +1,17 @@
 """The cluster: reading its state and carrying out changes, one command each."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 import structlog
 
-from slurm_tasks.errors import CommandError, ConfigurationError, PermanentError
+from slurm_tasks.errors import CommandError, ConfigurationError, ParseError, PermanentError
 from slurm_tasks.model import changes as model
 from slurm_tasks.model.cluster import Associations, Cluster
-from slurm_tasks.model.usage import JobRow, Period, PeriodUsage, Run, UserUsage, tally
+from slurm_tasks.model.usage import ListedRun, Period, PeriodUsage, Reading, Run
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import Command, Write
 from slurm_tasks.slurm.lock import Writer
@@ -177,37 +177,62 @@ class SlurmCluster:
         command = commands.MakeHome(self.name, user, unix.helper, unix.umask, unix.sudo)
         self.runner.write(command, (writer.descriptor,))
 
-    def usage(self, period: Period, accounts: tuple[str, ...]) -> dict[str, PeriodUsage]:
-        """Measure what the jobs of accounts held in a period: one command for all of them.
+    def usage(self, period: Period, accounts: Iterable[str]) -> dict[str, PeriodUsage]:
+        """Measure what the jobs of accounts held in a period, all TRES of all of them.
+
+        Raises:
+            ParseError: a row of one of their jobs is not understood.
+        """
+        reading = self.measure(period, {name: name for name in accounts})
+        for account, reason in reading.unread.items():
+            raise ParseError(f"the usage of account {account!r}: {reason}")
+        return dict(reading.usage)
+
+    def measure(
+        self, period: Period, accounts: Mapping[str, str], billed: frozenset[str] = frozenset()
+    ) -> Reading:
+        """Measure what jobs held in a period: one command for all accounts.
 
         Two more if any was suspended and ran across the period's start or end.
+
+        Args:
+            period: the month.
+            accounts: whose usage a job's is: an allocation's account, by the account that the job
+                ran in.
+            billed: the TRES that are counted; empty: all. What is not understood of another is
+                told, and left out.
         """
         if not accounts:
-            return {}
-        command = commands.AccountUsage(self.name, period.start, period.end, accounts)
-        sums, split = self.runner.read(command)
-        if split:
-            tally(self._parts(split, period), sums)
-        return {
-            account: PeriodUsage(
-                period=period,
-                users=tuple(UserUsage(user=user, tres=held) for user, held in sorted(by.items())),
-            )
-            for account, by in sums.items()
-        }
+            return Reading({}, {}, 0)
+        command = commands.AccountUsage(self.name, period.start, period.end, accounts, billed)
+        listing = self.runner.read(command)
+        tally = listing.tally
+        if listing.split:
+            for part in self._parts(listing.split, period):
+                tally.add(part)
+        usage = tally.usage(period)
+        for account, reason in sorted(tally.unread.items()):
+            log.error("usage_not_understood", account=account, month=period.month, reason=reason)
+        for account, jobs in sorted(tally.doubtful.items()):
+            log.warning("job_times_doubtful", account=account, month=period.month, jobs=jobs)
+        if tally.left_out:
+            told = sorted(tally.left_out)[:SHOWN]
+            log.warning("tres_not_understood", month=period.month, values=told)
+        return Reading(usage, tally.unread, listing.rows)
 
-    def _parts(self, runs: list[Run], period: Period) -> Iterator[JobRow]:
+    def _parts(self, runs: list[Run], period: Period) -> Iterator[Run]:
         """Return what of suspended runs lies within a period, though sacct gives one sum of it."""
         edges = (period.start, period.end)
         for run, before, until in zip(runs, *(self._ran_by(e, runs) for e in edges), strict=True):
             yield run.part(*edges, until - before)
 
     def _ran_by(self, moment: int, runs: list[Run]) -> list[int]:
-        found: dict[tuple[str, int], int] = {}
+        found: dict[ListedRun, int] = {}
         for jobs in _batches({run.job for run in runs}):
             found |= self.runner.read(commands.RanBy(self.name, moment, jobs))
         # One that is suspended since before the moment has run for no longer than it has by now.
-        return [min(found.get((run.job, run.start), 0), run.whole.elapsed) for run in runs]
+        ran = (max(found.get(run.listed, 0) - run.before, 0) for run in runs)
+        return [min(seconds, run.elapsed) for seconds, run in zip(ran, runs, strict=True)]
 
     def require(self, accounts: Iterable[str | None], state: Cluster) -> None:
         """Make sure that the accounts which the settings name are there: it is the right cluster.

@@ -11,6 +11,7 @@ from slurm_tasks.errors import (
     ForeignAccountError,
     GuardError,
     JobsActiveError,
+    ParseError,
     PermanentError,
     TransientError,
 )
@@ -27,7 +28,7 @@ from slurm_tasks.model.messages import (
 )
 from slurm_tasks.model.names import Kind
 from slurm_tasks.model.plan import Rules, account_name, plan, removals, with_defaults_moved
-from slurm_tasks.model.usage import Period, PeriodUsage
+from slurm_tasks.model.usage import PeriodUsage
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.lock import Writer, WriterLock
 from slurm_tasks.sync import in_force
@@ -239,15 +240,21 @@ class _Pass:
             if item.open and item.ours and item.desired.periods:
                 try:
                     with item.in_log():
-                        item.usage = self._usage(item.account, item.desired.periods)
+                        item.usage = self._usage(item)
                 except TransientError as error:
                     item.settle(Status.DEFERRED, error)
 
-    def _usage(self, account: str, periods: tuple[Period, ...]) -> tuple[PeriodUsage, ...]:
+    def _usage(self, item: Item) -> tuple[PeriodUsage, ...]:
         now = datetime.now(UTC).timestamp()
-        begun = tuple(period for period in periods if period.start <= now)
-        measured = held(begun, self._node.cluster)
-        return tuple(self._node.cluster.usage(period, (account,))[account] for period in measured)
+        begun = tuple(period for period in item.desired.periods if period.start <= now)
+        cluster, name = self._node.cluster, item.account
+        found = []
+        for period in held(begun, cluster):
+            reading = cluster.measure(period, {name: name}, item.desired.billed)
+            for reason in reading.unread.values():
+                raise ParseError(f"its usage of {period.month} is not understood: {reason}")
+            found.append(reading.usage[name])
+        return tuple(found)
 
     def watch(self) -> None:
         """Look whether slurmctld acts by what there is of accounts that needed no change.

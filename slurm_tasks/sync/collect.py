@@ -1,12 +1,12 @@
 """Collecting: what the cluster has of allocations, and what they used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from slurm_tasks import metrics
 from slurm_tasks.model.cluster import Cluster
 from slurm_tasks.model.messages import AllocationState, CollectRequest, Measurement
-from slurm_tasks.model.usage import Period, PeriodUsage
+from slurm_tasks.model.usage import Period, Reading
 from slurm_tasks.slurm.cluster import SlurmCluster
 
 BATCH = 200
@@ -30,13 +30,16 @@ def collect(request: CollectRequest, cluster: SlurmCluster) -> Iterator[Measurem
     measured = held(request.periods, cluster)
     purged = tuple(period.month for period in request.periods if period not in measured)
     metrics.accounts_missing.labels(state.name).set(sum(not state.get(name) for name in names))
-    usage = [cluster.usage(period, names) for period in measured]
+    accounts = {name: name for name in names}
+    readings = {
+        period.month: cluster.measure(period, accounts, request.billed) for period in measured
+    }
     for start in range(0, len(names), BATCH):
         yield Measurement(
             cluster=state.name,
             measured_at=measured_at,
             allocations=tuple(
-                _allocation(name, request.accounts[name], state, usage)
+                _allocation(name, request.accounts[name], state, readings)
                 for name in names[start : start + BATCH]
             ),
             purged=purged,
@@ -50,7 +53,7 @@ def held(periods: tuple[Period, ...], cluster: SlurmCluster) -> list[Period]:
 
 
 def _allocation(
-    name: str, resource: str, state: Cluster, usage: list[dict[str, PeriodUsage]]
+    name: str, resource: str, state: Cluster, readings: Mapping[str, Reading]
 ) -> AllocationState:
     account = state.get(name)
     return AllocationState(
@@ -60,5 +63,6 @@ def _allocation(
         limits=dict(account.limits) if account else {},
         unread_limits=dict(account.unread_limits) if account else {},
         users=tuple(sorted(account.users)) if account else (),
-        usage=tuple(by_account[name] for by_account in usage),
+        usage=tuple(r.usage[name] for r in readings.values() if name in r.usage),
+        unread_usage={m: r.unread[name] for m, r in readings.items() if name in r.unread},
     )

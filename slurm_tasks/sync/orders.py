@@ -127,6 +127,7 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
         downscaled=None if ends else resource.downscaled,
         order=uuid_of(order.uuid),
         periods=usage.final_months(control) if ends else (),
+        billed=frozenset(control.components) if ends else frozenset(),
     )
 
 

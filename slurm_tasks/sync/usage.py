@@ -37,6 +37,10 @@ class PushReport:
         closed: what came after Waldur had closed the month, or too close to its turn.
         purged: months that weren't reported, for the cluster doesn't hold all of their jobs.
         refused: what Waldur refused, a sentence each.
+        unread: accounts whose usage of a month isn't known, as the cluster's records of it are not
+            understood, a sentence each; nothing is posted for them.
+        doubtful: jobs whose times can't be right, a sentence each; they count, but no longer than
+            from their start to their end.
     """
 
     posted: list[Difference] = field(default_factory=list)
@@ -49,6 +53,8 @@ class PushReport:
     closed: list[str] = field(default_factory=list)
     purged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
         """Return it as JSON's own types."""
@@ -118,7 +124,11 @@ def request(control: Control, periods: tuple[Period, ...] = ()) -> CollectReques
                 f"{period.month} can't be reported: this Waldur (an older one) ignores the date of"
                 f" a report and would book it to {now:%Y-%m}"
             )
-    return CollectRequest(accounts=accounts(control), periods=periods or open_months(control))
+    return CollectRequest(
+        accounts=accounts(control),
+        periods=periods or open_months(control),
+        billed=frozenset(control.components),
+    )
 
 
 def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -> PushReport:
@@ -139,6 +149,9 @@ def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -
             )
     present = [allocation for allocation in present if allocation.resource in known]
     report.strangers = _strangers(control, present)
+    for allocation in present:
+        report.unread += _unread(allocation)
+        report.doubtful += _doubtful(allocation)
     found = differences(control, tuple(present))
     report.purged += (lost := _lost_months(control, present, found))
     found = [row for row in found if row.month not in lost]
@@ -160,6 +173,20 @@ def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -
     counts = {name: len(value) for name, value in vars(report).items() if name != "associations"}
     log.info("usage_pushed", resources=len(present), associations=report.associations, **counts)
     return report
+
+
+def _unread(allocation: AllocationState) -> Iterator[str]:
+    """Tell of months in which an allocation's usage isn't known."""
+    for month_, reason in allocation.unread_usage.items():
+        log.error("usage_unknown", account=allocation.account, month=month_, reason=reason)
+        yield f"{allocation.account} {month_}: {reason}"
+
+
+def _doubtful(allocation: AllocationState) -> Iterator[str]:
+    """Tell of jobs whose times can't be right."""
+    for usage in allocation.usage:
+        for text in usage.doubtful:
+            yield f"{allocation.account} {usage.period.month}: {text}"
 
 
 def _strangers(control: Control, allocations: list[AllocationState]) -> dict[str, list[str]]:

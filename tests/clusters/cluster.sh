@@ -10,6 +10,7 @@
 #   cluster.sh slurmdbd SUITE [OPTION=VALUE...]
 #                                   restart slurmdbd with these options beside its own; `up`
 #                                   takes them away again
+#   cluster.sh nodes SUITE 1|2      restart SLURM with so many nodes; `up` goes back to one
 #   cluster.sh bootstrap SUITE      only make the root filesystem (also part of `up`)
 #   cluster.sh purge SUITE          stop, and remove the root filesystem
 #
@@ -30,7 +31,7 @@ set -euo pipefail
 
 readonly RECIPE=1        # raise it when PACKAGES change: older roots are made again
 readonly LAB=/lab        # configuration, state and logs, as seen inside
-readonly NODE=node1 CLUSTER=lab
+readonly NODE=node1 SECOND=node2 CLUSTER=lab
 readonly DAEMONS=(munge mariadb slurmdbd slurmctld slurmd)   # in the order of starting
 readonly CLIENTS=(/usr/bin/{sacctmgr,sacct,scancel,squeue,scontrol,sinfo,sbatch,sreport,sshare,srun}
   /usr/bin/getent /usr/sbin/mkhomedir_helper)
@@ -44,7 +45,7 @@ INSIDE=("SLURM_CONF=$LAB/etc/slurm.conf")   # the environment inside
 # shellcheck source=tests/clusters/debian.sh
 . "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
 
-usage() { sed -n '5,15s/^#  *//p' "$0" >&2; exit 2; }
+usage() { sed -n '5,16s/^#  *//p' "$0" >&2; exit 2; }
 
 set_paths() {  # SUITE
   SUITE=$1
@@ -128,6 +129,7 @@ pid_file() {  # DAEMON: as seen inside
     munge) echo /run/munge/munged.pid ;;
     mariadb) echo $LAB/run/db/mariadbd.pid ;;
     slurmd) echo $LAB/run/slurmd.pid ;;
+    second) echo $LAB/run/slurmd2.pid ;;   # the second node's slurmd
     *) echo "$LAB/run/slurm/$1.pid" ;;
   esac
 }
@@ -181,7 +183,7 @@ stop_daemon() {  # DAEMON
 stop_all() {  # at once: nothing of it is kept
   local daemon pid process
   [ -d "$ROOT" ] || return 0
-  for daemon in "${DAEMONS[@]}"; do
+  for daemon in "${DAEMONS[@]}" second; do
     if pid=$(pid_of "$daemon"); then stop_pid "$pid" 0; fi
     rm -f "$ROOT$(pid_file "$daemon")"
   done
@@ -243,14 +245,17 @@ has_registered() {  # the port is kept over a restart, but since 24.11 slurmdbd 
 }
 
 launch_slurmd() { spawn slurmd /usr/sbin/slurmd -D -N $NODE; }
-await_slurmd() { wait_for 30 node_is_usable; }
-node_is_usable() { client sinfo -h -o %T | grep -Eqx 'idle|mixed|allocated'; }
+await_slurmd() { wait_for 30 node_is_usable $NODE; }
+node_is_usable() { client sinfo -h -n "$1" -o %T | grep -Eqx 'idle|mixed|allocated'; }
+
+launch_second() { spawn slurmd2 /usr/sbin/slurmd -D -N $SECOND -f $LAB/etc/second.conf; }
+await_second() { wait_for 30 node_is_usable $SECOND; }
 
 # ---------------------------------------------------------------- a new cluster
 
 check_ports() {
   local port
-  for port in $((PORT)) $((PORT + 1)) $((PORT + 2)) $((PORT + 3)); do
+  for port in $((PORT)) $((PORT + 1)) $((PORT + 2)) $((PORT + 3)) $((PORT + 4)); do
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
       fail "port $port is taken (SLURM_TESTS_PORT chooses others)"
     fi
@@ -302,7 +307,14 @@ CONF
   chmod 600 "$ROOT$LAB/etc/slurmdbd.conf"   # slurmdbd refuses anything else
 }
 
-write_slurm_conf() {
+node_line() {  # NAME PORT [MORE]
+  echo "NodeName=$1 NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$2 CPUs=32 Boards=1" \
+    "SocketsPerBoard=2 CoresPerSocket=16 ThreadsPerCore=1 RealMemory=128000 ${*:3} State=UNKNOWN"
+}
+
+write_slurm_conf() {  # [NODES]
+  local nodes=$NODE more=
+  if [ "${1:-1}" = 2 ]; then nodes=$NODE,$SECOND more=$(node_line $SECOND $((PORT + 4))); fi
   cat >"$ROOT$LAB/etc/slurm.conf" <<CONF
 ClusterName=$CLUSTER
 SlurmctldHost=$HOST(127.0.0.1)
@@ -339,8 +351,9 @@ GresTypes=gpu
 SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=1
 KillWait=2
 MinJobAge=5
-NodeName=$NODE NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((PORT + 1)) CPUs=32 Boards=1 SocketsPerBoard=2 CoresPerSocket=16 ThreadsPerCore=1 RealMemory=128000 Gres=gpu:4 State=UNKNOWN
-PartitionName=main Nodes=$NODE Default=YES MaxTime=INFINITE DefMemPerCPU=1000 State=UP TRESBillingWeights="CPU=1.0,Mem=0.25G,GRES/gpu=4.0"
+$(node_line $NODE $((PORT + 1)) Gres=gpu:4)
+$more
+PartitionName=main Nodes=$nodes Default=YES MaxTime=INFINITE DefMemPerCPU=1000 State=UP TRESBillingWeights="CPU=1.0,Mem=0.25G,GRES/gpu=4.0"
 CONF
 }
 
@@ -381,12 +394,24 @@ up() {
   [ -x "$BIN/${CLIENTS[-1]##*/}" ] || write_wrappers
   all_running || start_missing
   if grep -qx "$MORE" "$ROOT$LAB/etc/slurmdbd.conf"; then slurmdbd; fi
+  if grep -q "^NodeName=$SECOND " "$ROOT$LAB/etc/slurm.conf"; then nodes 1; fi
 }
 
 slurmdbd() {  # [OPTION=VALUE...]
   write_slurmdbd_conf "$@"
   stop_daemon slurmdbd
   start_daemon slurmdbd
+}
+
+nodes() {  # 1|2
+  write_slurm_conf "$1"
+  local daemon
+  for daemon in second slurmd slurmctld; do stop_daemon $daemon; done
+  for daemon in slurmctld slurmd; do start_daemon $daemon; done
+  [ "$1" = 2 ] || return 0
+  mkdir -p "$ROOT$LAB/spool/slurmd2"
+  sed -E 's,/slurmd(\.pid|\.log)?$,/slurmd2\1,' "$ROOT$LAB/etc/slurm.conf" >"$ROOT$LAB/etc/second.conf"
+  start_daemon second
 }
 
 start_missing() {
@@ -453,6 +478,12 @@ main() {
       check_daemon slurmdbd
       lock "$BASE/$SUITE/boot.lock"
       slurmdbd "${@:3}"
+      ;;
+    nodes)
+      [[ "${3:-}" == [12] ]] || usage
+      check_daemon slurmd
+      lock "$BASE/$SUITE/boot.lock"
+      nodes "$3"
       ;;
     stop | start)
       check_daemon "${3:-}"

@@ -13,13 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from slurm_tasks.slurm.commands import ShowAccounts
 from slurm_tasks.slurm.runner import ENVIRONMENT
-from tests.support.clusters import SUITES, InjectedJob, RealCluster, running_cluster
+from tests.support.clusters import SUITES, InjectedJob, RealCluster, running_cluster, wait_until
 
 FOLDER = Path(__file__).resolve().parent.parent / "recordings" / "slurm"
 _DUMP = ("--parsable2", "--immediate", "show", "account", "withassoc", "where", "cluster=lab")
@@ -488,7 +488,7 @@ def usage(rec: Recorder) -> None:
     )
     base = ("sacct", "--allocations", "--allusers", "--duplicates", "--noconvert", "--parsable2",
             "--clusters=lab")  # fmt: skip
-    columns = "--format=jobidraw,account,user,start,elapsedraw,suspended,alloctres"
+    columns = "--format=jobidraw,account,user,start,end,submit,elapsedraw,suspended,alloctres"
     windows = {
         "november": ("2026-11-01T00:00:00", "2026-12-01T00:00:00"),
         "october": ("2026-10-01T00:00:00", "2026-11-01T00:00:00"),
@@ -503,10 +503,52 @@ def usage(rec: Recorder) -> None:
         rec(f"sacct-{name}", *base, f"--starttime={since}", f"--endtime={until}", columns)
     since, until = "1970-01-01T00:00:01", "2026-11-01T00:00:00"
     rec("sacct-ran-by", *base, "--truncate", f"--starttime={since}", f"--endtime={until}",
-        "--jobs=500,1000001,1000004", "--format=jobidraw,start,elapsedraw")  # fmt: skip
-    columns = "--format=jobidraw,account,user,state,start,end,suspended,elapsedraw,alloctres"
-    rec("sacct-jobs", *base, "--starttime=2026-10-01", "--endtime=2026-12-01", columns)
-    rec("sacct-bad-time", *base, "--starttime=yesterday-ish", "--endtime=now", columns)
+        "--jobs=500,1000001,1000004", "--format=jobidraw,start,submit,elapsedraw")  # fmt: skip
+    seen = "--format=jobidraw,account,user,state,start,end,suspended,elapsedraw,alloctres"
+    rec("sacct-jobs", *base, "--starttime=2026-10-01", "--endtime=2026-12-01", seen)
+    rec("sacct-bad-time", *base, "--starttime=yesterday-ish", "--endtime=now", seen)
+    stepped = InjectedJob(
+        "a1", "alice", start - 900, start - 869, "cpu=1,mem=10M,node=1", job_id=600
+    )
+    rec.cluster.inject_jobs([stepped, replace(stepped, end=0, state="RUNNING", job_id=601)])
+    # What a clock that steps back between suspend and resume leaves behind.
+    rec.cluster.sql(
+        f"UPDATE lab_job_table SET time_suspended={start - 772} WHERE id_job IN (600, 601)"
+    )
+    window = ("--starttime=2026-10-31T00:00:00", "--endtime=2026-11-01T00:00:00")
+    rec("sacct-stepped-back", *base, *window, columns)
+
+
+def shrinking(rec: Recorder) -> None:
+    """Jobs on two nodes that are made smaller; the first is suspended before and afterwards."""
+    _members(rec)
+    with rec.cluster.second_node():
+        jobs = [
+            rec.cluster.submit("bob", "a1", 600, nodes=2, ntasks=8, mem_mb=100) for _ in range(2)
+        ]
+        for job in jobs:
+            rec.cluster.wait_for_state(job, "RUNNING")
+        _held_up(rec, jobs[0])
+        for job in jobs:
+            rec.cluster.run("scontrol", "update", f"jobid={job}", "NumNodes=1")
+        # 22.05 sends the account up to 5 s late, and a job that ends before never has one.
+        late = "SELECT id_job FROM lab_job_table WHERE account IS NULL"
+        wait_until(lambda: not rec.cluster.sql(late), 30, lambda: "complete job records")
+        _held_up(rec, jobs[0])
+        rec.cluster.run("scancel", *jobs)
+        rec.cluster.wait_for_jobs_end("a1")
+    columns = "jobidraw,account,user,start,end,submit,elapsedraw,suspended,alloctres"
+    rec("sacct-shrunk", "sacct", "--allocations", "--allusers", "--duplicates", "--noconvert",
+        "--parsable2", "--clusters=lab", "--starttime=2026-01-01T00:00:00",
+        "--endtime=2036-01-01T00:00:00", f"--format={columns}")  # fmt: skip
+
+
+def _held_up(rec: Recorder, job: str) -> None:
+    """Let a job run for two seconds, be suspended for two, and run for one."""
+    for seconds, what in ((2, "suspend"), (2, "resume"), (1, "")):
+        time.sleep(seconds)  # what is recorded is how long it took
+        if what:
+            rec.cluster.run("scontrol", what, job)
 
 
 def settings(rec: Recorder) -> None:
@@ -587,6 +629,7 @@ SCENARIOS: tuple[Callable[[Recorder], None], ...] = (
     removing_accounts,
     descriptions,
     usage,
+    shrinking,
     settings,
     purging,
     unix_users,

@@ -26,6 +26,7 @@ from tests.support.world import World
 
 MONTHS = {zone: month("2025-10", ZoneInfo(zone)) for zone in ("UTC", "Europe/Tallinn")}
 ACCOUNTS = ("hpc_1", "hpc_2")
+SHRUNK, STEPPED_BACK = "hpc_shrunk", "hpc_stepped"
 TRES = "cpu,mem,gres/gpu,node,billing"
 JOBS: dict[str, tuple[str, dict[str, Any], str]] = {
     "whole-node": ("dave", {"seconds": 1, "exclusive": True}, "COMPLETED"),
@@ -59,14 +60,23 @@ class October:
         """Return what the service measures."""
         found: Usage = {}
         for account, usage in self.cluster.usage(period, ACCOUNTS).items():
+            assert not usage.doubtful
             rows = [*((user.user, user.tres) for user in usage.users), ("", usage.total())]
             found |= {(account, user, name): n for user, tres in rows for name, n in tres.items()}
         return {key: seconds for key, seconds in found.items() if seconds}
 
+    def of(self, account: str) -> dict[str, int]:
+        """Return what sreport reports of an account, by TRES."""
+        found = self._reported(MONTHS["UTC"])
+        return {key[2]: n for key, n in found.items() if key[:2] == (account, "") and n}
+
+    def _reported(self, period: Period) -> Usage:
+        start, end = (datetime.fromtimestamp(edge, UTC) for edge in (period.start, period.end))
+        return self.real.usage_by_sreport(start, end, TRES)
+
     def reported(self, period: Period) -> Usage:
         """Return what sreport reports."""
-        start, end = (datetime.fromtimestamp(edge, UTC) for edge in (period.start, period.end))
-        found = self.real.usage_by_sreport(start, end, TRES)
+        found = self._reported(period)
         return {key: seconds for key, seconds in found.items() if key[0] in ACCOUNTS and seconds}
 
 
@@ -76,14 +86,16 @@ def october(request: pytest.FixtureRequest) -> Iterator[October]:
     name = f"slurm_{request.param.replace('.', '')}"
     real = cast("RealCluster", request.getfixturevalue(name))
     real.reset()
-    for account in ACCOUNTS:
+    for account in (*ACCOUNTS, SHRUNK, STEPPED_BACK):
         real.sacctmgr("add", "account", account, "cluster=lab", "parent=waldur")
-    everywhere = ("cluster=lab", f"account={','.join(ACCOUNTS)},waldur", "DefaultAccount=waldur")
+    accounts = ",".join((*ACCOUNTS, SHRUNK, STEPPED_BACK))
+    everywhere = ("cluster=lab", f"account={accounts},waldur", "DefaultAccount=waldur")
     real.sacctmgr("add", "user", "alice,bob,carol,dave", *everywhere)
     run_jobs(real)
     real.move_jobs_back((datetime.now(UTC) - datetime(2025, 10, 15, tzinfo=UTC)).days)
     for number, (account, period) in enumerate(zip(ACCOUNTS, MONTHS.values(), strict=True)):
         real.inject_jobs(long_jobs(account, period, 4_000_000 + number))
+    real.inject_jobs(inconsistent_jobs(real.release))
     real.sacctmgr("remove", "user", "where", "name=alice", "account=hpc_1", "cluster=lab")
     real.sacctmgr("remove", "user", "where", "name=carol")
     first = min(period.start for period in MONTHS.values())
@@ -179,6 +191,41 @@ def long_jobs(account: str, period: Period, number: int) -> list[InjectedJob]:
         job("alice", 2 * day, 3 * day, state="OUT_OF_MEMORY"),
         job("alice", 2 * day, 3 * day, state="PREEMPTED", submit=period.start),
     ]
+
+
+def inconsistent_jobs(release: str) -> list[InjectedJob]:
+    """Return a job that was made smaller after a minute, and one whose clock stepped back."""
+    start = MONTHS["UTC"].start + 86400
+    big, small = "cpu=8,mem=200M,node=2", "cpu=4,mem=100M,node=1"
+    # As real ones are listed: see the recordings of sacct-shrunk.
+    again = start if release == "22.05" else start + 60
+    return [
+        InjectedJob(SHRUNK, "bob", start, start + 60, big, "RESIZING", 5_000_000),
+        InjectedJob(SHRUNK, "bob", again, start + 90, small, job_id=5_000_000, submit=start + 60),
+        InjectedJob(STEPPED_BACK, "bob", start, start + 31, small, suspended=start + 128),
+    ]
+
+
+def test_a_shrunk_job_is_what_it_held_and_no_longer_from_its_start_again(october: October) -> None:
+    """As in sreport; but 22.05's counts the second run from the job's start on."""
+    period = MONTHS["UTC"]
+
+    measured = october.cluster.usage(period, [SHRUNK])[SHRUNK].total()
+
+    assert measured == {"cpu": 8 * 60 + 4 * 30, "mem": 200 * 60 + 100 * 30, "node": 2 * 60 + 30}
+    again = {"cpu": 4 * 60, "mem": 100 * 60, "node": 60} if october.real.release == "22.05" else {}
+    assert october.of(SHRUNK) == {name: n + again.get(name, 0) for name, n in measured.items()}
+
+
+def test_a_job_whose_clock_stepped_back_is_no_longer_than_from_its_start_to_its_end(
+    october: October,
+) -> None:
+    """As in sreport, and told."""
+    usage = october.cluster.usage(MONTHS["UTC"], [STEPPED_BACK])[STEPPED_BACK]
+
+    assert usage.total() == {"cpu": 4 * 31, "mem": 100 * 31, "node": 31}
+    assert usage.total() == october.of(STEPPED_BACK)
+    assert len(usage.doubtful) == 1
 
 
 def test_every_kind_of_job_is_in_the_month(october: October) -> None:

@@ -40,6 +40,7 @@ _JOB_STATE = {
     "PREEMPTED": 8,
     "OUT_OF_MEMORY": 11,
     "REQUEUED": 1024,
+    "RESIZING": 8192,
 }
 
 
@@ -53,7 +54,8 @@ class InjectedJob:
 
     A requeued job is several of these with one ``job_id``: the earlier ones in state
     ``REQUEUED``. ``suspensions`` are (start, end) within the run, and aren't elapsed time.
-    A run with ``end`` 0 still runs (or, with ``start`` 0 too, is pending).
+    A run with ``end`` 0 still runs (or, with ``start`` 0 too, is pending). ``suspended`` is what
+    slurmdbd keeps as their sum; a clock that stepped back leaves the moment of one there.
     """
 
     account: str
@@ -65,6 +67,12 @@ class InjectedJob:
     job_id: int | None = None
     submit: int | None = None
     suspensions: Sequence[tuple[int, int]] = ()
+    suspended: int | None = None
+
+    @property
+    def suspended_sum(self) -> int:
+        """What slurmdbd keeps as the time that it was suspended."""
+        return sum(b - a for a, b in self.suspensions) if self.suspended is None else self.suspended
 
 
 @dataclass(frozen=True)
@@ -333,6 +341,18 @@ class RealCluster:
             for file, line in files.items():
                 text = file.read_text(encoding="utf-8")
                 file.write_text(text.replace(line, ""), encoding="utf-8")
+
+    @contextmanager
+    def second_node(self) -> Iterator[None]:
+        """Have a second node, like the first but without GPUs, for a block.
+
+        Should the block be killed, :meth:`reset` takes it away.
+        """
+        _cluster_sh("nodes", self.suite, "2")
+        try:
+            yield
+        finally:
+            _cluster_sh("nodes", self.suite, "1")
 
     def reset(self) -> None:
         """Leave an empty cluster: no job, no record of one, accounts root and ``waldur`` only.
@@ -617,7 +637,7 @@ def _insertion(
         "time_eligible": submit,
         "time_start": job.start,
         "time_end": job.end,
-        "time_suspended": sum(end - start for start, end in job.suspensions),
+        "time_suspended": job.suspended_sum,
         "work_dir": "/tmp",
         "tres_alloc": tres if job.start else "",
         "tres_req": tres,

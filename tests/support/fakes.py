@@ -10,8 +10,10 @@ from slurm_tasks.errors import CommandError, JobsActiveError
 from slurm_tasks.model import changes, tres
 from slurm_tasks.model.cluster import Associations, Cluster
 from slurm_tasks.model.purge import Purge
+from slurm_tasks.model.usage import Tally
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import Command, Write
+from slurm_tasks.slurm.commands.usage import Listing
 
 T = TypeVar("T")
 
@@ -74,10 +76,18 @@ class FakeSlurm:
             case commands.FindPath():
                 answer = command.path in self.homes
             case commands.AccountUsage():
-                answer = {name: self.usage.get(name, {}) for name in command.accounts}, []
+                answer = self._used(command)
             case _:
                 answer = self._listings()[type(command)]
         return cast("T", answer)
+
+    def _used(self, command: commands.AccountUsage) -> Listing:
+        tally = Tally(set(command.accounts.values()))
+        for name, account in command.accounts.items():
+            for user, held in self.usage.get(name, {}).items():
+                sums = tally.sums[account].setdefault(user, {})
+                sums |= {tres_: sums.get(tres_, 0) + count for tres_, count in held.items()}
+        return Listing(tally, rows=len(self.usage))
 
     def _listings(self) -> dict[type, object]:
         in_force = self.state.associations() if self.in_force is None else self.in_force

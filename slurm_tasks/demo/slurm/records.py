@@ -67,6 +67,7 @@ class Job:
         tres: what it asks for, and from its start on holds (memory in MB).
         state: as sacct prints it. A RUNNING job with `elapsed` ends as COMPLETED then.
         suspended: seconds for which it is suspended, before its end; sacct does not count them.
+            More than it has: what a clock that steps back leaves behind.
         submit: when it is submitted; None for its start.
         id: its number; None for the next. A requeued job has several runs with the same number.
     """

@@ -126,6 +126,29 @@ class SlurmSimulator:
             )
         return [row[0] for row in rows]
 
+    def shrink_job(self, job: int, tres: Mapping[str, int]) -> None:
+        """Make a running job smaller: its run ends, and another begins that holds this.
+
+        That one counts as submitted now; 22.05 lists it from the job's start on.
+        """
+        start = "start" if self.release == "22.05" else "unixepoch()"
+        held = json.dumps(dict(tres))
+        with self._connected() as connection, state.Transaction(connection):
+            [run] = connection.execute(
+                f"""
+                INSERT INTO job (id, account, user, submit, start, end, state, final, suspended,
+                                 requested, allocated, qos, begin, seconds)
+                SELECT id, account, user, unixepoch(), {start}, end, state, final, 0, ?, ?, qos,
+                       begin, seconds
+                FROM job WHERE id = ? AND state = 'RUNNING' RETURNING run""",  # noqa: S608 -- ours
+                (held, held, job),
+            ).fetchone()
+            connection.execute(
+                "UPDATE job SET state = 'RESIZING', end = unixepoch()"
+                " WHERE id = ? AND state = 'RUNNING' AND run != ?",
+                (job, run),
+            )
+
     def begin_job(self, job: int) -> None:
         """Let the time come for which a pending job waits: it starts if its QoS lets it."""
         with self._connected() as connection:

@@ -108,13 +108,18 @@ class Write(Command[None]):
             pass
 
 
-def rows(lines: Iterable[str], header: str, count: int) -> Iterator[list[str]]:
-    """Split rows after checking the header; the last column may hold pipes."""
+def below_header(lines: Iterable[str], header: str) -> Iterator[str]:
+    """Check the header, and return the rows below it as they are."""
     stream = iter(lines)
     first = next(stream, "").rstrip("\n")
     if first.lower() != header.lower():
         raise ParseError(f"expected a listing that starts with {header!r}, got {first[:200]!r}")
-    for line in stream:
+    return stream
+
+
+def rows(lines: Iterable[str], header: str, count: int) -> Iterator[list[str]]:
+    """Split rows after checking the header; the last column may hold pipes."""
+    for line in below_header(lines, header):
         fields = line.rstrip("\n").split("|", count - 1)
         if len(fields) != count:
             raise ParseError(f"expected {count} columns ({header}), got {line[:300]!r}")

@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import TypeVar
 
 from slurm_tasks.demo.slurm import Job, SlurmSimulator
 from slurm_tasks.model.purge import Purge
+from slurm_tasks.slurm.commands import Command
+from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
 from tests.support.clusters import InjectedJob, RealCluster
 
+T = TypeVar("T")
 COLUMNS = "cluster,account,parentname,user,grpsubmitjobs,qos,grptresmins,description"
 ACCOUNTS = ("show", "account", "withassoc", "where", "cluster=lab")
 USAGE = (
@@ -76,6 +81,12 @@ class Lab:
         else:
             done = self.backend.run(tool, *args, user=user, check=False)
         return Answer(done.returncode, done.stdout, done.stderr)
+
+    def ask(self, command: Command[T]) -> T:
+        """Run a command of the service's as the service does."""
+        environment = ENVIRONMENT | {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        runner = Runner(PurePosixPath(self.backend.bin_dir), 60, environment=environment)
+        return runner.read(command)
 
     def sacctmgr(self, *words: str) -> Answer:
         """Run sacctmgr the way the service does."""
@@ -249,6 +260,21 @@ class Lab:
         else:
             self.backend.run("scontrol", "update", f"jobid={job}", "starttime=now")
 
+    @contextmanager
+    def shrunk(self, user: str, account: str) -> Iterator[str]:
+        """Have a job that was made smaller after two seconds and more, for a block."""
+        if isinstance(self.backend, SlurmSimulator):
+            job = self.running(user, account, "--ntasks=8")
+            time.sleep(2)  # how long it holds what
+            self.backend.shrink_job(int(job), {"billing": 7, "cpu": 7, "mem": 7000, "node": 1})
+            yield job
+            return
+        with self.backend.second_node():
+            job = self.running(user, account, "--nodes=2", "--ntasks=8")
+            time.sleep(2)  # how long it holds what
+            self.backend.run("scontrol", "update", f"jobid={job}", "NumNodes=1")
+            yield job
+
     def accounted(self, job: str, state: str) -> None:
         """Wait until slurmdbd, too, knows the job: up to 5 s later than slurmctld."""
         if isinstance(self.backend, RealCluster):
@@ -290,7 +316,7 @@ def _simulated(job: InjectedJob) -> Job:
         job.end - begins if job.end else None,
         {name: int(count.rstrip("M")) for name, count in held.items()},
         job.state,
-        sum(end - start for start, end in job.suspensions),
+        job.suspended_sum,
         job.submit,
         job.job_id,
     )

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
+from slurm_tasks.model import tres
+from slurm_tasks.slurm.commands import AccountUsage
+from slurm_tasks.slurm.commands.usage import Listing
 from tests.contract.slurm.lab import USAGE, Lab
 from tests.support.clusters import InjectedJob
 
@@ -193,3 +198,63 @@ def test_a_cancelled_job_counts_what_it_ran(cluster: Lab) -> None:
         return done.out.splitlines()[1:]
 
     cluster.until(lambda: states() == ["CANCELLED by 0|billing=1,cpu=1,mem=1000M,node=1"])
+
+
+def _listed(cluster: Lab) -> list[dict[str, str]]:
+    year = datetime.now(UTC).year
+    window = (f"--starttime={year}-01-01T00:00:00", f"--endtime={year + 1}-01-01T00:00:00")
+    done = cluster.run("sacct", *USAGE, *window, "--format=start,end,submit,elapsedraw,alloctres")
+    header, *rows = (line.split("|") for line in done.out.splitlines())
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_a_job_that_is_made_smaller_has_two_runs(cluster: Lab) -> None:
+    """The second is "submitted" when the first ends; 22.05 lists it from the job's start on."""
+    _ready(cluster)
+    with cluster.shrunk("alice", "p1"):
+        cluster.until(lambda: _are_two_runs(_listed(cluster), old=cluster.old))
+        cluster.run("scancel", "--clusters=lab", "--account=p1")
+        cluster.until(lambda: _listed(cluster)[-1]["End"] != "Unknown")
+    first, second = _listed(cluster)
+
+    listing = measured(cluster)
+
+    tally = listing.tally
+    assert (first["End"], first["Start"] != first["End"]) == (second["Submit"], True)
+    started, changed, ended = (_at(time) for time in (first["Start"], first["End"], second["End"]))
+    held = [tres.parse(run["AllocTRES"])["cpu"] for run in (first, second)]
+    expected = held[0] * (changed - started) + held[1] * (ended - changed)
+    assert held[0] > held[1]
+    assert (tally.sums["p1"]["alice"]["cpu"], tally.doubtful) == (expected, {})
+
+
+def _are_two_runs(rows: list[dict[str, str]], *, old: bool) -> bool:
+    """Whether accounting has both; 22.05 moves the second one's start a few seconds later."""
+    if len(rows) != 2 or rows[0]["End"] == "Unknown":
+        return False
+    return rows[1]["Start"] == rows[0]["Start" if old else "End"]
+
+
+def measured(cluster: Lab) -> Listing:
+    """Ask as the service does, for this year."""
+    first, last = (int(datetime(y, 1, 1, tzinfo=UTC).timestamp()) for y in (2026, 2036))
+    return cluster.ask(AccountUsage("lab", first, last, {"p1": "p1"}))
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_clock_that_stepped_back_leaves_a_moment_as_suspended_time(
+    cluster: Lab, ended: bool
+) -> None:
+    """Of a job of 31 s, or one that runs; the service bills no more than it can have held."""
+    start = int(datetime.now(UTC).timestamp()) - 600
+    end, state = (start + 31, "COMPLETED") if ended else (0, "RUNNING")
+    job = InjectedJob("p1", "alice", start, end, "cpu=1,node=1", state, suspended=start + 128)
+    _ready(cluster, job)
+
+    [row] = _listed(cluster)
+    tally = measured(cluster).tally
+
+    assert (row["ElapsedRaw"], row["End"] == "Unknown") == ("0", not ended)
+    length = tally.sums["p1"]["alice"]["node"]
+    assert length == 31 if ended else 600 <= length < 720
+    assert len(tally.doubtful["p1"]) == 1

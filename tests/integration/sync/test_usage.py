@@ -20,7 +20,6 @@ MARCH, FEBRUARY = datetime(2025, 3, 10, tzinfo=UTC), datetime(2025, 2, 10, tzinf
 HOUR = 3600
 Event = MutableMapping[str, Any]
 GIB = {"mem": 1024}
-STRANGE = "GrpTRESMins=license/matlab@flex=7,gres/gpu:1g.5gb+me=8"
 
 
 def job(
@@ -419,19 +418,3 @@ def test_limits_on_the_cluster_stay(world: World) -> None:
 def test_no_allocations(world: World) -> None:
     """An offering without allocations is measured in no time."""
     assert world.report_usage() == []
-
-
-def test_limits_with_strange_names_stop_nothing(world: World) -> None:
-    """Neither that of a site's own account, nor one of the allocation itself."""
-    resource = world.allocated()
-    job(world, resource, "alice")
-    own = ("cluster=lab", "parent=waldur", "description=d", "organization=o")
-    world.slurmctl("sacctmgr", "--immediate", "add", "account", "name=site", *own, STRANGE)
-    where = ("where", f"name={world.backend_id(resource)}", "cluster=lab", "set", STRANGE)
-    world.slurmctl("sacctmgr", "--immediate", "modify", "account", *where)
-
-    (report,) = world.report_usage()
-
-    assert [row.account for row in report.posted] == [world.backend_id(resource)]
-    assert world.sync_members().writes == 0
-    assert world.account(resource).limits["license/matlab@flex"] == 7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from slurm_tasks.model import usage
-from slurm_tasks.model.usage import JobRow, Period, PeriodUsage, Run, Sums, UserUsage
+from slurm_tasks.model.usage import Period, PeriodUsage, Run, Tally, UserUsage
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -121,23 +121,33 @@ def test_a_period_that_is_not_a_month_long_is_refused(length: int) -> None:
         Period(month="2026-04", start=0, end=length)
 
 
-def tally(rows: Iterable[JobRow], *accounts: str) -> Sums:
-    """Add up rows of accounts."""
-    sums: Sums = {account: {} for account in accounts}
-    usage.tally(rows, sums)
-    return sums
+APRIL = usage.month("2026-04", ZoneInfo("UTC"))
+
+
+def run(account: str, user: str, elapsed: int, held: str, suspended: int = 0) -> Run:
+    """Make a run of a job."""
+    return Run("1", account, user, APRIL.start, elapsed, suspended, held)
+
+
+def tallied(runs: Iterable[Run], *accounts: str, billed: Iterable[str] = ()) -> Tally:
+    """Add up runs of accounts."""
+    tally = Tally(accounts, frozenset(billed))
+    for row in runs:
+        tally.add(row)
+    tally.settle()
+    return tally
 
 
 def test_usage_is_what_was_held_times_how_long() -> None:
-    """Each user's jobs add up to TRES-seconds, in the account that they ran in."""
+    """Each user's jobs add up to TRES-seconds, in the account whose usage it is."""
     rows = [
-        JobRow("a1", "alice", 10, {"cpu": 4, "mem": 1000}),
-        JobRow("a1", "alice", 5, {"cpu": 2}),
-        JobRow("a1", "bob", 1, {"gres/gpu": 2}),
-        JobRow("a2", "alice", 100, {"cpu": 1}),
+        run("a1", "alice", 10, "cpu=4,mem=1000M"),
+        run("a1", "alice", 5, "cpu=2"),
+        run("a1", "bob", 1, "gres/gpu=2"),
+        run("a2", "alice", 100, "cpu=1"),
     ]
 
-    assert tally(rows, "a1", "a2") == {
+    assert tallied(rows, "a1", "a2").sums == {
         "a1": {"alice": {"cpu": 50, "mem": 10000}, "bob": {"gres/gpu": 2}},
         "a2": {"alice": {"cpu": 100}},
     }
@@ -146,37 +156,73 @@ def test_usage_is_what_was_held_times_how_long() -> None:
 def test_a_suspended_job_holds_all_but_its_cpus() -> None:
     """Sreport counts it so; a job that is suspended all the time, too."""
     rows = [
-        JobRow("a1", "alice", 10, {"cpu": 4, "mem": 1000, "gres/gpu": 1}, suspended=5),
-        JobRow("a1", "bob", 0, {"cpu": 4, "node": 1}, suspended=5),
+        run("a1", "alice", 10, "cpu=4,mem=1000M,gres/gpu=1", suspended=5),
+        run("a1", "bob", 0, "cpu=4,node=1", suspended=5),
     ]
 
-    assert tally(rows, "a1") == {
+    assert tallied(rows, "a1").sums == {
         "a1": {"alice": {"cpu": 40, "mem": 15000, "gres/gpu": 15}, "bob": {"cpu": 0, "node": 5}}
     }
 
 
-def test_jobs_that_never_ran_and_other_accounts_count_nothing() -> None:
+def test_jobs_that_never_ran_count_nothing() -> None:
     """Pending jobs (no time, or nothing held) don't even name their user."""
-    rows = [
-        JobRow("a1", "alice", 0, {"cpu": 4}),
-        JobRow("a1", "bob", 9, {}),
-        JobRow("other", "carol", 9, {"cpu": 4}),
-    ]
+    rows = [run("a1", "alice", 0, "cpu=4"), run("a1", "bob", 9, "")]
 
-    assert tally(rows, "a1") == {"a1": {}}
+    assert tallied(rows, "a1").sums == {"a1": {}}
 
 
-def test_rows_are_taken_as_they_come() -> None:
-    """A month of jobs is never held in memory: each row is used before the next is made."""
-    alive: list[JobRow] = []
+def test_only_what_is_billed_is_added_up() -> None:
+    """If that was said; the control side has no use for the rest."""
+    rows = [run("a1", "alice", 10, "billing=4,cpu=4,license/matlab@flex=1,node=1")]
 
-    def rows() -> Iterator[JobRow]:
-        for _ in range(1000):
-            alive.append(JobRow("a1", "alice", 1, {"cpu": 1}))
-            yield alive[-1]
-            alive.clear()
+    assert tallied(rows, "a1", billed=("cpu", "gres/gpu")).sums == {"a1": {"alice": {"cpu": 40}}}
 
-    assert tally(rows(), "a1") == {"a1": {"alice": {"cpu": 1000}}}
+
+def test_a_value_that_is_not_understood_and_not_billed_is_left_out() -> None:
+    """It is told; the account's usage is known all the same."""
+    tally = tallied([run("a1", "alice", 10, "cpu=4,license/x=many")], "a1", billed=("cpu",))
+
+    assert tally.usage(APRIL)["a1"].total() == {"cpu": 40}
+    assert (tally.left_out, tally.unread) == ({"license/x=many"}, {})
+
+
+@pytest.mark.parametrize(
+    ("held", "billed"), [("cpu=4,mem=lots", ("mem",)), ("cpu=4,cpu", ("mem",)), ("cpu=4,x=y", ())]
+)
+def test_a_value_that_may_be_billed_keeps_its_accounts_usage_back(
+    held: str, billed: tuple[str, ...]
+) -> None:
+    """That account's only: it is never zero, and never less than was held."""
+    rows = [run(name, "alice", 10, held) for name in ("a1", "a2")] + [run("a3", "bob", 5, "mem=1")]
+
+    tally = tallied(rows, "a1", "a2", "a3", billed=billed)
+
+    assert set(tally.unread) == {"a1", "a2"}
+    assert tally.unread["a1"].startswith("what a job of alice held: ")
+    assert set(tally.usage(APRIL)) == {"a3"}
+
+
+def test_jobs_of_many_kinds_are_turned_into_sums_in_between() -> None:
+    """What each job held may differ; only so many kinds are kept."""
+    tally = Tally(["a1"])
+    for memory in range(1000):
+        tally.add(run("a1", "alice", 1, f"mem={memory}M"))
+        tally.settle(kinds=100)
+
+    assert len(tally.elapsed) <= 100
+    assert tally.usage(APRIL)["a1"].total() == {"mem": sum(range(1000))}
+
+
+def test_doubtful_jobs_are_told_with_their_accounts_usage() -> None:
+    """But not thousands of them."""
+    tally = Tally(["a1", "a2"])
+    for number in range(100):
+        tally.doubt("a1", f"job {number}")
+
+    found = tally.usage(APRIL)
+    assert found["a1"].doubtful == tuple(f"job {number}" for number in range(Tally.TOLD))
+    assert found["a2"].doubtful == ()
 
 
 @pytest.mark.parametrize(
@@ -197,28 +243,28 @@ def test_what_lies_in_the_period_counts(
     start: int, elapsed: int, suspended: int, expected: tuple[int, int]
 ) -> None:
     """A run within 100 to 200, across its start, its end or both, and before or after it."""
-    run = Run("1", start, JobRow("a1", "alice", elapsed, {"cpu": 1}, suspended))
+    whole = Run("1", "a1", "alice", start, elapsed, suspended, "cpu=1")
 
-    part = run.part(100, 200)
+    part = whole.part(100, 200)
 
-    assert not run.is_split(100, 200)
+    assert not whole.is_split(100, 200)
     assert (part.elapsed, part.suspended) == expected
 
 
 @pytest.mark.parametrize("start", [50, 150])
 def test_suspended_runs_across_an_edge_are_split(start: int) -> None:
     """What of it was in the period is told from outside; the rest of the span is suspension."""
-    run = Run("1", start, JobRow("a1", "alice", 80, {"cpu": 1}, 20))
+    whole = Run("1", "a1", "alice", start, 80, 20, "cpu=1")
 
-    part = run.part(100, 200, elapsed=42)
+    part = whole.part(100, 200, elapsed=42)
 
-    assert run.is_split(100, 200)
+    assert whole.is_split(100, 200)
     assert (part.elapsed, part.suspended) == (42, 8)
 
 
 def test_one_suspended_second_is_enough_to_split_a_run() -> None:
     """On which side of the edge it was isn't known."""
-    assert Run("1", 99, JobRow("a1", "alice", 1, {"cpu": 1}, 1)).is_split(100, 200)
+    assert Run("1", "a1", "alice", 99, 1, 1, "cpu=1").is_split(100, 200)
 
 
 def test_the_total_is_the_sum_over_users() -> None:

@@ -354,7 +354,7 @@ def test_a_cluster_is_always_named(name: str) -> None:
 def test_usage_of_no_account_is_refused() -> None:
     """Without a name it would be everybody's."""
     with pytest.raises(ValueError, match=r"^without an account's name .* that of all"):
-        AccountUsage("lab", APRIL, MAY, ()).argv()
+        AccountUsage("lab", APRIL, MAY, {}).argv()
 
 
 names_or_not = st.from_regex(r"[a-z0-9_,=\[\]-]{1,6}") | st.text()
@@ -470,7 +470,7 @@ def test_a_listing_without_its_header_is_an_error(lines: list[str]) -> None:
         (ShowDefaults("lab"), ["User|Admin", "alice|None"]),
         (ShowTres("lab"), ["Type|ID", "cpu|1"]),
         (
-            AccountUsage("lab", APRIL, MAY, ("a1",)),
+            AccountUsage("lab", APRIL, MAY, {"a1": "a1"}),
             ["JobIDRaw|Account|User|Start|Elapsed|Suspended|ReqTRES", "1|a1|u|5|5|00:00:00|cpu=1"],
         ),
     ],
@@ -617,7 +617,7 @@ READS: list[Command[object]] = [
     ShowDefaults("lab"),
     ShowTres("lab"),
     ShowConfig(),
-    AccountUsage("lab", APRIL, MAY, ("a1",)),
+    AccountUsage("lab", APRIL, MAY, {"a1": "a1"}),
     RanBy("lab", APRIL, ("1",)),
 ]
 cells = st.sampled_from(

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 
 from slurm_tasks.errors import CommandError, JobsActiveError, ParseError
 from slurm_tasks.model import changes
@@ -200,28 +201,62 @@ def test_the_listing_of_tres_is_understood(path: Path) -> None:
 @recorded("sacct-november")
 def test_the_listing_of_jobs_is_understood(path: Path) -> None:
     """A requeued job's runs, one from the month before, and a suspended one that is split."""
-    sums, split = AccountUsage("lab", *NOVEMBER, ("a1", "d1")).parse(lines(path))
+    listing = AccountUsage("lab", *NOVEMBER, {"a1": "a1", "d1": "d1"}).parse(lines(path))
 
-    assert {user: held["gres/gpu"] for user, held in sums["a1"].items()} == {
+    sums = listing.tally.sums["a1"]
+    assert {user: held["gres/gpu"] for user, held in sums.items()} == {
         "bob": 2 * 3600,
         "carol": 2 * (1800 + 600),
     }
-    assert [(run.job, run.whole.suspended) for run in split] == [("1000004", 40)]
+    assert [(run.job, run.suspended) for run in listing.split] == [("1000004", 40)]
 
 
 @recorded("sacct-october")
 def test_jobs_that_never_started_or_were_suspended_are_understood(path: Path) -> None:
     """The one holds nothing, the other all but its CPUs."""
-    sums, _ = AccountUsage("lab", *OCTOBER, ("d1",)).parse(lines(path))
+    sums = AccountUsage("lab", *OCTOBER, {"d1": "d1"}).parse(lines(path)).tally.sums["d1"]
 
-    held = sums["d1"]["carol"]
-    assert (set(sums["d1"]), held["cpu"], held["gres/gpu"]) == ({"carol"}, 4 * 60, 2 * 100)
+    held = sums["carol"]
+    assert (set(sums), held["cpu"], held["gres/gpu"]) == ({"carol"}, 4 * 60, 2 * 100)
 
 
 @recorded("sacct-empty", "sacct-future")
 def test_a_listing_without_jobs_is_understood(path: Path) -> None:
     """No job is no usage."""
-    assert AccountUsage("lab", *OCTOBER, ("a1",)).parse(lines(path)) == ({"a1": {}}, [])
+    listing = AccountUsage("lab", *OCTOBER, {"a1": "a1"}).parse(lines(path))
+
+    assert (listing.tally.sums, listing.split, listing.rows) == ({"a1": {}}, [], 0)
+
+
+@recorded("sacct-stepped-back")
+def test_a_clock_that_stepped_back_bills_no_longer_than_the_job_was_there(path: Path) -> None:
+    """31 s of the one that has ended; the one that runs is taken as running since its start."""
+    start = OCTOBER[1] - 3600 - 900
+    with time_machine.travel(start + 100, tick=False):
+        tally = AccountUsage("lab", *OCTOBER, {"a1": "a1"}).parse(lines(path)).tally
+
+    assert tally.sums["a1"]["alice"] == {"cpu": 131, "mem": 1310, "node": 131}
+    assert [text.split(":")[0] for text in tally.doubtful["a1"]] == [
+        "job 600 of alice",
+        "job 601 of alice",
+    ]
+
+
+@recorded("sacct-shrunk")
+def test_a_shrunk_job_counts_what_it_held(path: Path) -> None:
+    """Eight CPUs on two nodes, then seven on one; the first is suspended for 2 s in each."""
+    rows = [line.rstrip("\n").split("|") for line in lines(path)[1:]]
+    changed, ended = int(rows[0][4]), int(rows[2][4])
+    started = int(rows[0][3])
+    before, after = changed - started, ended - changed
+
+    window = (started - started % 86400, started + 10**6)
+    tally = AccountUsage("lab", *window, {"a1": "a1"}).parse(lines(path)).tally
+
+    assert len(rows) == 4
+    assert tally.sums["a1"]["bob"]["node"] == 2 * (2 * before + after)
+    assert tally.sums["a1"]["bob"]["cpu"] == 2 * (8 * before + 7 * after) - 2 * (8 + 7)
+    assert tally.doubtful == {}
 
 
 @recorded("sacct-ran-by")
@@ -231,7 +266,7 @@ def test_what_had_run_by_a_moment_is_understood(path: Path) -> None:
 
     ran = RanBy("lab", OCTOBER[1], ("1000001", "1000004")).parse(lines(path))
 
-    assert ran == {("1000001", start): 3600, ("1000004", start): 3560}
+    assert ran == {("1000001", start, start): 3600, ("1000004", start, start): 3560}
 
 
 @recorded("remove-users-running-job", "remove-account-running-jobs")

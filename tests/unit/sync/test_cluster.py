@@ -475,7 +475,7 @@ def test_usage_that_cannot_be_measured_defers_a_termination() -> None:
     def usage_away(*_: object) -> dict[str, object]:
         raise CommandError(["sacct"], "exit code 1", 1, "slurmdbd is away")
 
-    away.usage = usage_away  # type: ignore[method-assign,assignment]
+    away.measure = usage_away  # type: ignore[method-assign,assignment]
     request = ReconcileRequest(items=(desired(Intent.TERMINATE, periods=(APRIL,)),))
     outcome = one(reconcile(request, node(slurm, cluster=away)))
 

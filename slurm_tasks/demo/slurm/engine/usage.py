@@ -99,11 +99,12 @@ class _Run:
         if self.began is None:
             return 0, 0
         first, last = int(self.began), int(self.now if self.ended is None else self.ended)
+        if not self.clip:  # what slurmdbd keeps is listed as it is, possible or not
+            return max(last - first - self.suspended, 0), self.suspended
         resting = max(last - self.suspended, first)
-        if self.clip:
-            first, resting, last = (
-                min(max(moment, self.clip[0]), self.clip[1]) for moment in (first, resting, last)
-            )
+        first, resting, last = (
+            min(max(moment, self.clip[0]), self.clip[1]) for moment in (first, resting, last)
+        )
         return resting - first, last - resting
 
     def start(self) -> str:
