@@ -26,6 +26,12 @@ def _defaults() -> dict[str, Any]:
         ours = celery_settings.from_settings(settings.load(settings.Service))
     except ConfigurationError as error:
         stop(error)
+    for variable, name in (
+        ("CELERY_BROKER_URL", "broker_url"),
+        ("CELERY_RESULT_BACKEND", "result_backend"),
+    ):
+        if os.environ.get(variable):  # Celery takes these as they are, before any setting
+            os.environ[variable] = ours[name]
     site = set(app.loader.conf or ())  # Celery ranks added defaults above the site's file
     return {name: value for name, value in ours.items() if name not in site}
 

@@ -1,5 +1,6 @@
 """The broker as a store for locks: Redis or Valkey, by whichever kind of URL Celery has."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,9 @@ from celery import Celery
 from kombu.exceptions import KombuError
 
 from slurm_tasks.errors import TransientError
+
+_SENTINEL = re.compile(r"<redis\.client\.Redis\(.*?,host=([^,]*),port=(\d+),.*?>\)>\)>")
+"""A Sentinel as redis-py's errors name it."""
 
 
 def require(app: Celery, shown: str) -> None:
@@ -26,9 +30,24 @@ def require(app: Celery, shown: str) -> None:
             connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=5)
             connection.default_channel.client.ping()
     except (KombuError, redis.RedisError, OSError) as error:
+        said = _SENTINEL.sub(r"\1:\2", str(error))
         raise TransientError(
-            f"the broker {shown} can't be reached ({error}); is it running? See CELERY_BROKER_URL"
+            f"the broker {shown} can't be reached ({said}); {_advice(said, app)}"
         ) from error
+
+
+def _advice(said: str, app: Celery) -> str:
+    """Say what to look at, by what redis-py says."""
+    if any(word in said for word in ("AuthenticationError", "WRONGPASS", "NOAUTH", "username")):
+        return "the login? See CELERY_BROKER_URL, and for Sentinels CELERY_SENTINEL_PASSWORD"
+    if "No master found" in said and "SSL:" not in said:
+        return "do the Sentinels run, and know it by this name? See CELERY_SENTINEL_MASTER"
+    if app.conf.broker_use_ssl:
+        return (
+            "is it running, and are its certificate and this client's right? See"
+            " CELERY_BROKER_URL, CELERY_TLS_VERIFY, CELERY_TLS_CERT"
+        )
+    return "is it running? See CELERY_BROKER_URL"
 
 
 @contextmanager

@@ -8,9 +8,19 @@ values are measurements: Celery 5.7 with Redis and Valkey.
 from typing import Any
 
 from kombu.entity import Exchange, Queue
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from slurm_tasks import broker_access
+from slurm_tasks.broker_access import BrokerUrl
 from slurm_tasks.settings import Service
 
+SOCKET = {"socket_timeout": 30, "socket_connect_timeout": 10, "socket_keepalive": True}
+"""Seconds that the broker may take to answer, and whether a dead connection is noticed."""
+SENTINEL_SOCKET = {"socket_timeout": 5, "socket_connect_timeout": 3, "socket_keepalive": True}
+"""The same of a Sentinel: there are others to ask, and each new connection asks the first first."""
+HEALTH_CHECK = 25
+"""Seconds after which an idle connection is tried before it is used."""
 SOFT_LIMIT, HARD_LIMIT = 840, 900
 """Seconds that a task may take: above a SLURM command's timeout, below the visibility timeout."""
 VISIBILITY = 3600
@@ -35,24 +45,22 @@ CLUSTER_CHECK = "slurm_tasks.cluster.check"
 
 def from_settings(service: Service) -> dict[str, Any]:
     """Return Celery's settings for this service."""
-    broker = service.broker_url.get_secret_value()
-    results = service.result_backend.get_secret_value() if service.result_backend else broker
-    transport = {
-        "visibility_timeout": VISIBILITY,
-        "socket_timeout": 30,
-        "socket_connect_timeout": 10,
-        "socket_keepalive": True,
-        "health_check_interval": 25,
-        **({"global_keyprefix": service.key_prefix} if service.key_prefix else {}),
-    }
+    broker, results = (broker_access.parse(u.get_secret_value()) for u in service.broker_urls)
     return {
-        "broker_url": broker,
-        "broker_transport_options": transport,
+        "broker_url": broker.text,
+        "broker_use_ssl": _tls(service, broker),
+        "broker_transport_options": _transport(service, broker),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # by default a worker ends after 50 minutes without
         "broker_channel_error_retry": True,  # by default a worker ends of a broker that is full
-        "result_backend": results,
-        "result_backend_transport_options": transport,
+        "result_backend": results.text,
+        "result_backend_transport_options": _transport(service, results),
+        "redis_backend_use_ssl": _tls(service, results),
+        # Celery's backend reads these and not the transport's options
+        "redis_socket_timeout": SOCKET["socket_timeout"],
+        "redis_socket_connect_timeout": SOCKET["socket_connect_timeout"],
+        "redis_socket_keepalive": results.kind != "redis+socket",
+        "redis_backend_health_check_interval": HEALTH_CHECK,
         "result_expires": RESULTS_EXPIRE,
         "visibility_timeout": VISIBILITY,
         # JSON only: a pickle in the queue would be a program
@@ -84,6 +92,41 @@ def from_settings(service: Service) -> dict[str, Any]:
         "timezone": "UTC",
         "enable_utc": True,
     }
+
+
+def _transport(service: Service, url: BrokerUrl) -> dict[str, Any]:
+    """Return the options of connections; of those to Sentinels, too."""
+    options: dict[str, Any] = {
+        "visibility_timeout": VISIBILITY,
+        **SOCKET,
+        "health_check_interval": HEALTH_CHECK,
+    }
+    if service.key_prefix:
+        options["global_keyprefix"] = service.key_prefix
+    if url.kind == "sentinel":
+        login = {
+            "username": service.sentinel_username,
+            "password": service.sentinel_password and service.sentinel_password.get_secret_value(),
+        }
+        tls = _tls(service, url)
+        options["master_name"] = service.sentinel_master
+        options["sentinel_kwargs"] = {
+            **SENTINEL_SOCKET,
+            "retry": Retry(NoBackoff(), 0),  # by default 8 s are lost with one that is down
+            **{name: value for name, value in login.items() if value},
+            **({"ssl": True, **tls} if tls else {}),
+        }
+    return options
+
+
+def _tls(service: Service, url: BrokerUrl) -> dict[str, object] | None:
+    """Return redis-py's options of TLS; None where there is none."""
+    if url.kind != "rediss" and not (url.kind == "sentinel" and service.sentinel_tls):
+        return None
+    options = broker_access.tls_options(
+        service.tls_verify, service.tls_certificate, service.tls_key
+    )
+    return {**options, **url.tls}
 
 
 def _queue(name: str) -> Queue:

@@ -21,10 +21,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from slurm_tasks import broker_access
 from slurm_tasks.errors import ConfigurationError
 from slurm_tasks.model.names import Prefixes, fold_uuid, is_account
-
-_BROKERS = frozenset({"redis", "rediss", "sentinel", "redis+socket"})
 
 
 def _api_url(text: str) -> str:
@@ -38,11 +37,11 @@ def _api_url(text: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, "/" + "/".join(segments) + "/", "", ""))
 
 
-def _broker_url(value: object) -> str:
+def _broker_url(value: object) -> str | None:
+    if value is None:
+        return None
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    first = text.split(";", maxsplit=1)[0].strip()
-    if urlsplit(first).scheme not in _BROKERS:
-        raise ValueError(f"use one of {', '.join(sorted(_BROKERS))}, e.g. redis://localhost:6379/0")
+    broker_access.parse(text)
     return text.strip()
 
 
@@ -119,10 +118,45 @@ class Service(Group):
         alias="CELERY_BROKER_URL",
         description="Redis or Valkey: `redis://`, `rediss://` or `sentinel://`.",
     )
-    result_backend: SecretStr | None = Field(
+    result_backend: Annotated[SecretStr | None, BeforeValidator(_broker_url)] = Field(
         default=None,
         alias="CELERY_RESULT_BACKEND",
         description="Where results are kept for people who wait at the shell; unset: the broker.",
+    )
+    tls_verify: Annotated[bool | str, BeforeValidator(_verify_ssl)] = Field(
+        default=True,
+        alias="CELERY_TLS_VERIFY",
+        description="TLS to the broker: true, false, or the path of a CA bundle; unset: verified.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None,
+        alias="CELERY_TLS_CERT",
+        description="Certificate of this client, for a broker that asks for one (PEM).",
+    )
+    tls_key: Path | None = Field(
+        default=None,
+        alias="CELERY_TLS_KEY",
+        description="Its key (PEM), if it isn't in the same file.",
+    )
+    sentinel_master: str | None = Field(
+        default=None,
+        alias="CELERY_SENTINEL_MASTER",
+        description="Name by which the Sentinels know the servers; required with `sentinel://`.",
+    )
+    sentinel_username: str | None = Field(
+        default=None,
+        alias="CELERY_SENTINEL_USERNAME",
+        description="User of the Sentinels themselves; that of the servers stands in the URL.",
+    )
+    sentinel_password: SecretStr | None = Field(
+        default=None,
+        alias="CELERY_SENTINEL_PASSWORD",
+        description="Password of the Sentinels themselves; that of the servers stands in the URL.",
+    )
+    sentinel_tls: bool = Field(
+        default=False,
+        alias="CELERY_SENTINEL_TLS",
+        description="Whether Sentinels and the servers that they name are reached by TLS.",
     )
     key_prefix: str = Field(
         default="",
@@ -203,13 +237,29 @@ class Service(Group):
     )
 
     @model_validator(mode="after")
-    def _two_queues(self) -> "Service":
+    def _fits(self) -> "Service":
+        problems = list(
+            broker_access.tls_problems(self.tls_verify, self.tls_certificate, self.tls_key)
+        )
         if self.waldur_queue == self.headnode_queue:
-            raise ValueError(
+            problems.append(
                 "CELERY_WALDUR_QUEUE and CELERY_HEADNODE_QUEUE are equal: the two kinds of workers"
                 " would get each other's tasks; give them different names"
             )
+        kinds = {broker_access.parse(url.get_secret_value()).kind for url in self.broker_urls}
+        if "sentinel" in kinds and not self.sentinel_master:
+            problems.append(
+                "CELERY_SENTINEL_MASTER is required with sentinel://: the name by which the"
+                " Sentinels know the servers (`sentinel monitor NAME …` in their configuration)"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
+
+    @property
+    def broker_urls(self) -> tuple[SecretStr, SecretStr]:
+        """The URLs of the broker and of the results, as they were written."""
+        return self.broker_url, self.result_backend or self.broker_url
 
 
 def _token(value: SecretStr) -> SecretStr:

@@ -82,8 +82,12 @@ def _secret_parts(value: str) -> Iterator[str]:
         yield value
         return
     for url in value.split(";"):  # Sentinels are several
-        password = urlsplit(url.strip()).password or ""
-        yield from (password, unquote(password))
+        try:
+            password = urlsplit(url.strip()).password or ""
+        except ValueError:
+            yield url  # it is none that can be taken apart
+        else:
+            yield from (password, unquote(password))
 
 
 def _is_secret(annotation: object) -> bool:
@@ -100,11 +104,20 @@ def _shown(annotation: object, value: object) -> str:
 
 
 def mask_url(text: str) -> str:
-    """Show a URL without its password; anything else that is secret not at all."""
-    parts = urlsplit(text)
-    if not parts.scheme or not parts.hostname:
+    """Show URLs without their passwords; anything else that is secret not at all."""
+    return ";".join(map(_masked, text.split(";")))
+
+
+def _masked(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
         return MASK
-    if parts.username is None and parts.password is None:
+    if not parts.scheme or not (parts.hostname or parts.scheme == "redis+socket"):
+        return MASK
+    if "@" not in text:
         return text
+    if "@" not in parts.netloc:
+        return MASK  # a password with / # or ? in it
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{MASK}@{host}", query="", fragment=""))

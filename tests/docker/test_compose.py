@@ -84,6 +84,27 @@ def test_the_demos_file_is_valid(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_broker_of_the_site_takes_the_place_of_the_stacks() -> None:
+    """Every process has its URL and the folder of certificates, and all else as before."""
+    values = {
+        **REQUIRED,
+        "CELERY_BROKER_URL": "rediss://:secret@broker.example.com:6380/0",
+        "BROKER_CERTIFICATES": "/srv/certificates",
+        "CELERY_TLS_VERIFY": "/etc/broker/ca.pem",
+    }
+    files = (COMPOSE, FOLDER / "compose.broker.yaml")
+    done = compose(files, FOLDER / "both.env", values, "config")
+    assert done.returncode == 0, done.stderr
+    found, usual = yaml.safe_load(done.stdout)["services"], config()["services"]
+    for name in PROCESSES:
+        environment = found[name]["environment"]
+        assert environment["CELERY_BROKER_URL"] == values["CELERY_BROKER_URL"]
+        assert environment["CELERY_TLS_VERIFY"] == "/etc/broker/ca.pem"
+        assert "/srv/certificates:/etc/broker:ro" in found[name]["volumes"]
+        assert set(environment) == set(usual[name]["environment"])
+        assert set(usual[name].get("volumes", [])) <= set(found[name]["volumes"])
+
+
 @pytest.mark.parametrize("name", sorted(REQUIRED))
 def test_a_secret_that_is_missing_is_refused(name: str) -> None:
     """An example's empty password never becomes a running service."""

@@ -136,13 +136,38 @@ def test_the_service_accepts_its_environment(
         "headnode": (settings.Service, settings.Slurm),
         "beat": (settings.Service,),
     }
-    for name, pod in pods(render(merge(values, {"waldur": {"caConfigMap": ""}}))).items():
+    without_files: Object = {
+        "waldur": {"caConfigMap": ""},
+        "broker": {"tls": {"caConfigMap": "", "clientSecret": ""}},
+    }
+    for name, pod in pods(render(merge(values, without_files))).items():
         with monkeypatch.context() as patch:
             for variable in SETTINGS:
                 patch.delenv(variable, raising=False)
             for variable, value in environment(pod).items():
                 patch.setenv(variable, value)
             settings.check(groups.get(name, ()))
+
+
+def test_the_brokers_certificates_are_where_the_settings_say() -> None:
+    """In every pod of the service: the CA's, and the client's with its key."""
+    tls = {"CELERY_TLS_VERIFY": "ca/ca.crt", "CELERY_TLS_CERT": "tls/tls.crt"}
+    tls["CELERY_TLS_KEY"] = "tls/tls.key"
+    sources = {
+        "broker-ca": {"configMap": {"name": "broker-ca"}},
+        "broker-tls": {"secret": {"secretName": "broker-client"}},
+    }
+    for pod in pods(render(EVERYTHING)).values():
+        (container,) = pod["spec"]["containers"]
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert (mounts["broker-ca"], mounts["broker-tls"]) == ("/etc/broker/ca", "/etc/broker/tls")
+        for name, source in sources.items():
+            assert {"name": name, **source} in pod["spec"]["volumes"]
+        found = environment(pod)
+        assert {name: found[name] for name in tls} == {
+            n: f"/etc/broker/{f}" for n, f in tls.items()
+        }
+        assert found["CELERY_SENTINEL_MASTER"] == "site"
 
 
 def test_values_reach_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +219,7 @@ def test_common_values_reach_all_pods_of_the_service() -> None:
         (container,) = pod["spec"]["containers"]
         assert environment(pod)["HTTPS_PROXY"] == "http://proxy.example.com:3128"
         assert container["envFrom"] == [{"configMapRef": {"name": "more"}}]
-        assert {"name": "ca", "mountPath": "/etc/broker-ca"} in container["volumeMounts"]
+        assert {"name": "ca", "mountPath": "/etc/sites-ca"} in container["volumeMounts"]
         assert pod["spec"]["serviceAccountName"] == "tasks"
         assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
         assert pod["spec"]["priorityClassName"] == "high"

@@ -56,6 +56,8 @@ def test_everyone_reads_only_their_secrets() -> None:
     assert readers(render(EVERYTHING)) == {
         "waldur": {"control", "check"},
         "broker": {"control", "check", "beat", "flower", "headnode"},
+        "sentinel": {"control", "check", "beat", "flower", "headnode"},
+        "broker-client": {"control", "check", "beat", "flower", "headnode"},
         "sentry": {"control", "beat", "headnode"},
         "flower": {"flower"},
         "munge": {"headnode"},

@@ -46,6 +46,14 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
         ({"waldur": {"token": {"existingSecret": ""}}}, "token.existingSecret is required"),
         ({"waldur": {"token": {"value": "x"}}}, "waldur.token: set existingSecret or value, not"),
         ({"broker": {"url": {"existingSecret": ""}}}, "broker.url.existingSecret is required"),
+        (
+            {"broker": {"url": {"existingSecret": "", "value": "sentinel://one:26379"}}},
+            "broker.sentinel.master is required with sentinel://",
+        ),
+        (
+            {"broker": {"sentinel": {"password": {"value": "a", "existingSecret": "b"}}}},
+            "broker.sentinel.password: set existingSecret or value, not both",
+        ),
         ({"tresConfiguration": ""}, "tresConfiguration is required: --set-file"),
         ({"tresConfiguration": "- cpu"}, "tresConfiguration is not a YAML mapping"),
         ({"flower": {"enabled": True}}, "flower.auth.existingSecret is required"),

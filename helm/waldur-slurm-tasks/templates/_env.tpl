@@ -2,6 +2,23 @@
 {{- define "wst.serviceEnv" -}}
 {{ include "wst.secretEnv" (dict "root" . "name" "CELERY_BROKER_URL" "secret" .Values.broker.url "suffix" "broker") }}
 - {name: CELERY_KEY_PREFIX, value: {{ .Values.broker.keyPrefix | quote }}}
+{{- with .Values.broker.tls }}
+- {name: CELERY_TLS_VERIFY, value: {{ .caConfigMap | empty | ternary .verify "/etc/broker/ca/ca.crt" | quote }}}
+{{- if .clientSecret }}
+- {name: CELERY_TLS_CERT, value: /etc/broker/tls/tls.crt}
+- {name: CELERY_TLS_KEY, value: /etc/broker/tls/tls.key}
+{{- end }}
+{{- end }}
+{{- with .Values.broker.sentinel }}
+{{- if .master }}
+- {name: CELERY_SENTINEL_MASTER, value: {{ .master | quote }}}
+- {name: CELERY_SENTINEL_USERNAME, value: {{ .username | quote }}}
+{{- if or .password.value .password.existingSecret }}
+{{ include "wst.secretEnv" (dict "root" $ "name" "CELERY_SENTINEL_PASSWORD" "secret" .password "suffix" "sentinel") }}
+{{- end }}
+- {name: CELERY_SENTINEL_TLS, value: {{ .tls | quote }}}
+{{- end }}
+{{- end }}
 - {name: WALDUR_SYNC_DIRECTION, value: {{ .Values.sync.direction }}}
 - {name: ORDERS_SYNC_INTERVAL, value: {{ int64 .Values.sync.ordersInterval | quote }}}
 - {name: MEMBERS_SYNC_INTERVAL, value: {{ int64 .Values.sync.membersInterval | quote }}}
@@ -49,7 +66,7 @@
 {{- define "wst.env" -}}
 {{- $env := list (include "wst.serviceEnv" .root) .env | join "\n" | fromYamlArray -}}
 {{- $extra := concat .root.Values.extraEnv .values.extraEnv -}}
-{{- $taken := list "WALDUR_API_TOKEN" "SENTRY_DSN" "FLOWER_BASIC_AUTH" -}}
+{{- $taken := list "WALDUR_API_TOKEN" "SENTRY_DSN" "FLOWER_BASIC_AUTH" "CELERY_SENTINEL_PASSWORD" -}}
 {{- range $env }}{{ $taken = append $taken .name }}{{ end -}}
 {{- range $extra }}
 {{- if has .name $taken }}

@@ -66,6 +66,14 @@ containers:
       {{- /* the heartbeat, beat's schedule and the writer's lock are in the first */}}
       - {name: run, mountPath: /run/waldur-slurm}
       - {name: tmp, mountPath: /tmp}
+      {{- with .root.Values.broker.tls }}
+      {{- if .caConfigMap }}
+      - {name: broker-ca, mountPath: /etc/broker/ca, readOnly: true}
+      {{- end }}
+      {{- if .clientSecret }}
+      - {name: broker-tls, mountPath: /etc/broker/tls, readOnly: true}
+      {{- end }}
+      {{- end }}
       {{- with .mounts }}
       {{- . | nindent 6 }}
       {{- end }}
@@ -75,6 +83,14 @@ containers:
 volumes:
   - {name: run, emptyDir: {sizeLimit: 16Mi}}
   - {name: tmp, emptyDir: {sizeLimit: 64Mi}}
+  {{- with .root.Values.broker.tls }}
+  {{- with .caConfigMap }}
+  - {name: broker-ca, configMap: {name: {{ . }}}}
+  {{- end }}
+  {{- with .clientSecret }}
+  - {name: broker-tls, secret: {secretName: {{ . }}}}
+  {{- end }}
+  {{- end }}
   {{- with .volumes }}
   {{- . | nindent 2 }}
   {{- end }}

@@ -14,6 +14,9 @@ that who may read one may not read all. `wst.secrets` lists the chart's: suffix,
 {{- include "wst.secret" (dict "suffix" "valkey" "secret" (dict "value" $conf "key" "valkey.conf")) }}
 {{- end }}
 {{- include "wst.secret" (dict "suffix" "broker" "secret" $broker) }}
+{{- if .Values.broker.sentinel.master }}
+{{- include "wst.secret" (dict "suffix" "sentinel" "secret" .Values.broker.sentinel.password) }}
+{{- end }}
 {{- include "wst.secret" (dict "suffix" "sentry" "secret" .Values.sentry.dsn) }}
 {{- if .Values.flower.enabled }}
 {{- include "wst.secret" (dict "suffix" "flower" "secret" .Values.flower.auth) }}
