@@ -42,6 +42,19 @@ class ParseError(TransientError):
     """
 
 
+class OrderStuckError(TransientError):
+    """An order can't go on until a person mends something; it is tried again less and less often.
+
+    Args:
+        message: why, and what helps.
+        kind: the order's type.
+    """
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 class LockHeldError(TransientError):
     """Another process writes to this cluster at the moment."""
 

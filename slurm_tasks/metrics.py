@@ -40,9 +40,15 @@ oldest_open_order = _gauge(
 )
 orders = _counter(
     "orders_total",
-    "What became of orders: done, erred, or waiting for now, once for each attempt.",
+    "What became of orders: done, erred; waiting for now or stuck, once for each attempt.",
     "type",
     "outcome",
+)
+
+resources_released = _counter(
+    "resources_released_total",
+    "Resources that a late worker of an older Waldur had left Updating or Terminating.",
+    "state",
 )
 
 slurm_command_seconds = _seconds(
@@ -128,7 +134,7 @@ usage_decreased = _counter(
 def begin() -> None:
     """Let what can be counted begin at nought: Prometheus sees no rise in what begins at one."""
     for kind in ("Create", "Update", "Terminate", "Restore"):
-        for outcome in ("done", "erred", "waiting"):
+        for outcome in ("done", "erred", "waiting", "stuck"):
             orders.labels(kind, outcome)
     for reason in ("cluster", "removals"):
         guard_stops.labels(reason)

@@ -53,11 +53,12 @@ def sync(local: bool, timeout: int, as_json: bool) -> None:
         started = common.run(names.ORDERS_SYNC, "looking for orders", timeout)
         common.end(_show([_awaited(row, timeout) for row in started], as_json))
         return
+    from slurm_tasks.sync import mending
     from slurm_tasks.sync import orders as flow
 
     control = common.local_control()
     code = _show([_locally(order.uuid) for order in flow.waiting(control)], as_json)
-    flow.mend(control)  # after what became of the orders was told: it may fail
+    mending.mend(control)  # after what became of the orders was told: it may fail
     common.end(code)
 
 
@@ -84,6 +85,8 @@ def _awaited(started: dict[str, str], timeout: float) -> dict[str, str]:
     """Wait for one order; what went wrong with it doesn't hide what became of others."""
     from slurm_tasks.errors import SlurmTasksError
 
+    if "stuck" in started:
+        return {"order": started["order"], "result": f"stuck: {started['stuck']}"}
     what = f"{started['type']} {started['name']}"
     try:
         result: dict[str, str] = common.wait(common.result_of(started["task"]), what, timeout)
@@ -94,10 +97,12 @@ def _awaited(started: dict[str, str], timeout: float) -> dict[str, str]:
 
 def _locally(uuid: str) -> dict[str, str]:
     """Carry out one order here; one that has to wait doesn't keep others from being done."""
-    from slurm_tasks.errors import TransientError, WaldurRefusedError
+    from slurm_tasks.errors import OrderStuckError, TransientError, WaldurRefusedError
 
     try:
         return {"order": uuid, "result": _carried_out(uuid)}
+    except OrderStuckError as error:
+        return {"order": uuid, "result": f"stuck: {error}"}
     except (TransientError, WaldurRefusedError) as error:
         return {"order": uuid, "result": f"waits: {error}"}
 

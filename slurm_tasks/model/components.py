@@ -201,14 +201,20 @@ def _problem(
 
 
 def order_limits(
-    components: Components, limits: Mapping[str, object], *, new: bool = False
+    components: Components,
+    limits: Mapping[str, object],
+    *,
+    new: bool = False,
+    ordered: bool = False,
 ) -> dict[str, int]:
-    """Work out the limits of an allocation: ordered ones, and the configuration's for the rest.
+    """Work out the limits of an allocation: Waldur's, and the configuration's for the rest.
 
     Args:
         components: the TRES configuration.
-        limits: the order's, by component, in measured units.
+        limits: the order's or the resource's, by component, in measured units.
         new: whether its account is to be made: what has no limit then would be unlimited.
+        ordered: whether they are an order's, which is refused for a limit that can't be had. In
+            others, limits of components that aren't configured are somebody else's.
 
     Returns:
         TRES-minutes (MB-minutes for `mem`) by TRES; what has no limit is left out.
@@ -216,25 +222,39 @@ def order_limits(
     Raises:
         PermanentError: naming every limit that can't be.
     """
-    problems, minutes = [], {}
+    problems: list[str] = []
+    minutes: dict[str, int] = {}
     known = {name.lower(): value for name, value in limits.items()}
     for name, component in components.items():
         try:
             if component.accounting_type == "limit" and name in known:
                 minutes[name] = component.minutes(name, known[name])
+                if ordered:
+                    problems += _above_maximum(name, component, minutes[name])
             elif component.accounting_type == "usage" and component.limit is not None:
                 minutes[name] = component.minutes(name, component.limit)
             elif component.accounting_type == "limit" and new:
                 problems.append(f"the order has no limit of {name}: it would be unlimited")
         except PermanentError as error:
             problems.append(str(error))
-    problems += (
-        f"the limit of {name[:60]!r} is for a component that this cluster doesn't have"
-        for name in sorted(set(known) - set(components))
-    )
+    if ordered:
+        problems += (
+            f"the limit of {name[:60]!r} is for a component that this offering doesn't have"
+            for name in sorted(set(known) - set(components))
+        )
     if problems:
         raise PermanentError("; ".join(problems))
     return minutes
+
+
+def _above_maximum(name: str, component: Component, minutes: int) -> Iterator[str]:
+    """Refuse more than the configuration allows; Waldur accepts such an order."""
+    most = component.limit_amount
+    if most is not None and minutes > most * component.unit_factor:
+        yield (
+            f"the limit of {name} is {Decimal(minutes) / component.unit_factor:f}"
+            f" {component.measured_unit}: at most {most} can be ordered"
+        )
 
 
 def resource_limits(components: Components, minutes: Mapping[str, int]) -> dict[str, int]:

@@ -95,9 +95,10 @@ def mirror_associations(control: Control, resource: Resource, users: tuple[str, 
     """Make an older server's associations those of the cluster.
 
     Returns:
-        How many were added or removed; newer servers have none.
+        How many were added or removed; newer servers have none, nor has a resource without an
+        Allocation.
     """
-    if control.waldur.generation is Generation.B:
+    if control.waldur.generation is Generation.B or not resource.resource_uuid:
         return 0
     mirrored = control.waldur.associations(resource)
     joined = sorted(names.other_usernames(users, mirrored))

@@ -5,13 +5,12 @@ from collections.abc import Iterable
 import structlog
 
 from slurm_tasks.errors import WaldurRefusedError
+from slurm_tasks.sync import open_orders
 from slurm_tasks.sync.control import Control
 from slurm_tasks.waldur.views import Resource
 
 log = structlog.stdlib.get_logger(__name__)
 
-OPEN_STATES = ("pending-consumer", "pending-project", "pending-provider", "executing")
-"""States of orders that have not ended, as far as servers of every age know them."""
 ADVICE = "Waldur takes neither usage nor orders for it; set it OK in Waldur's administration"
 
 
@@ -27,7 +26,7 @@ def bring_back(control: Control, resources: Iterable[Resource]) -> None:
     waiting = {row.uuid: row for row in resources}
     if not waiting or control.read_only:
         return
-    ordered = {order.marketplace_resource_uuid for order in control.waldur.orders(OPEN_STATES)}
+    ordered = open_orders.not_ended(control)
     for resource in (row for uuid, row in waiting.items() if uuid not in ordered):
         try:
             control.waldur.set_resource_ok(resource.uuid)

@@ -15,7 +15,7 @@ from slurm_tasks.model.messages import (
     ReconcileRequest,
     Status,
 )
-from slurm_tasks.sync import erred, open_orders, roster
+from slurm_tasks.sync import erred, mending, open_orders, roster
 from slurm_tasks.sync.control import (
     ERRED,
     LIVE_STATES,
@@ -57,6 +57,10 @@ def request(
     people = People(control)
     items = []
     for resource in control.waldur.resources(present_states(control)):
+        if roster.is_ending(resource):  # the process that released it has died
+            if resource.uuid not in before and not dry_run:
+                mending.terminate_again(control, resource)
+            continue
         if not resource.backend_id:
             continue
         try:

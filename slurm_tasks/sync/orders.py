@@ -4,27 +4,34 @@ Every step reads before it acts, so that an order can be delivered twice, retrie
 after a crash anywhere. Nothing but an explicit refusal marks an order erred.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 import structlog
 
 from slurm_tasks import metrics
-from slurm_tasks.errors import PermanentError, TransientError, WaldurError, WaldurRefusedError
+from slurm_tasks.errors import (
+    OrderStuckError,
+    PermanentError,
+    TransientError,
+    WaldurError,
+    WaldurRefusedError,
+)
 from slurm_tasks.model import components, names
 from slurm_tasks.model.messages import Desired, Intent, Outcome, Status
-from slurm_tasks.sync import open_orders, roster, usage
+from slurm_tasks.sync import limits, processing, roster, usage
 from slurm_tasks.sync.control import (
-    ERRED,
     TITLE_MAX_LEN,
     Control,
     mirror_associations,
     owner_of,
     uuid_of,
 )
+from slurm_tasks.sync.mending import UNCHANGED, bring_back
 from slurm_tasks.sync.people import People
 from slurm_tasks.waldur.client import ERROR_MAX_LEN, OPEN_ORDERS, Generation
+from slurm_tasks.waldur.transport import ServerFaultError
 from slurm_tasks.waldur.views import OFFERING_TYPE, Order, Resource
 
 log = structlog.stdlib.get_logger(__name__)
@@ -32,14 +39,6 @@ log = structlog.stdlib.get_logger(__name__)
 EXECUTING = "executing"
 PENDING = "pending-provider"
 DONE = "done"
-UNCHANGED = "; the allocation stays as it was"
-"""Ends the message of a refused Update, and tells it from one that a person has marked erred."""
-MENDABLE = timedelta(days=1)
-"""How long a refused order's resource is looked after."""
-ALLOCATION_PATIENCE = timedelta(minutes=10)
-"""How long an older server may take to make its Allocation; one that was set executing by hand
-never gets one."""
-
 _INTENTS = {
     "Create": Intent.CREATE,
     "Restore": Intent.CREATE,  # the account comes back under its backend id
@@ -88,8 +87,14 @@ def prepare(control: Control, uuid: str) -> Desired | str:
     except PermanentError as error:
         refuse(control, order, str(error))
         return f"refused: {error}"
-    if order.state == PENDING and not control.read_only:
-        _approve(control, order, resource)
+    if not control.read_only:
+        if order.state == PENDING:
+            _approve(control, order, resource)
+            order = control.waldur.order(order.uuid)
+            if order.state != EXECUTING:  # its start date may be to come
+                return f"the order is {order.state}"
+            resource = _resource_of(control, order)
+        processing.require(control, order, resource)
     if desired.users and not control.read_only:
         roster.announce(control, resource, desired.users)
     return desired
@@ -112,7 +117,7 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
         raise PermanentError(f"orders of type {order.type[:40]!r} can't be carried out on SLURM")
     ends, begins = intent is Intent.TERMINATE, intent is Intent.CREATE
     # a terminated resource comes back with the limits that it had, if the order names none
-    limits = order.limits or resource.limits if order.type == "Restore" else order.limits
+    ordered = order.limits or resource.limits if order.type == "Restore" else order.limits
     title = resource.name or order.resource_name or str(order.attributes.get("name", ""))
     return Desired(
         intent=intent,
@@ -121,7 +126,7 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
         customer=owner_of(resource.customer_uuid or order.customer_uuid, resource.customer_name),
         project=owner_of(resource.project_uuid or order.project_uuid, resource.project_name),
         backend_id=names.fold_backend_id(resource.backend_id) if resource.backend_id else "",
-        limits=None if ends else components.order_limits(control.components, limits, new=begins),
+        limits=None if ends else _ordered_limits(control, ordered, new=begins),
         users=People(control).team_of(resource) if begins else None,
         paused=None if ends else bool(resource.paused),
         downscaled=None if ends else resource.downscaled,
@@ -131,6 +136,20 @@ def _desired(control: Control, order: Order, resource: Resource) -> Desired:
     )
 
 
+def _ordered_limits(
+    control: Control, ordered: Mapping[str, object], *, new: bool
+) -> dict[str, int]:
+    """Translate an order's limits to TRES-minutes; those of components that aren't ours are left.
+
+    Raises:
+        PermanentError: naming every limit that can't be.
+    """
+    foreign = {name for name in ordered if name.lower() not in control.components}
+    offered = {row.type for row in control.waldur.offering().components} if foreign else set()
+    ours = {name: value for name, value in ordered.items() if name not in foreign & offered}
+    return components.order_limits(control.components, ours, new=new, ordered=True)
+
+
 def _approve(control: Control, order: Order, resource: Resource) -> None:
     """Approve an order that waits.
 
@@ -138,7 +157,12 @@ def _approve(control: Control, order: Order, resource: Resource) -> None:
     when the worker died right after the order before.
     """
     if order.type == "Update" and control.waldur.generation is Generation.A:
-        _on_allocation(control, order, lambda: _set_ok(control, resource))
+        try:
+            _set_ok(control, resource)
+        except WaldurRefusedError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            log.warning("allocation_missing", order=order.uuid, reason=str(error))
     _move(control, order, control.waldur.approve, EXECUTING)
 
 
@@ -150,12 +174,40 @@ def _move(control: Control, order: Order, action: Callable[[str], None], state: 
     """
     try:
         action(order.uuid)
+    except ServerFaultError as error:
+        advice = _advice(control, order, state)
+        raise OrderStuckError(f"{error}{advice}", order.type) from error
     except WaldurRefusedError as error:
         if error.status != HTTPStatus.CONFLICT:
             raise
         found = control.waldur.order(order.uuid).state
         if found != state:
             raise TransientError(f"order {order.uuid} went to {found} meanwhile") from error
+
+
+def _advice(control: Control, order: Order, state: str) -> str:
+    """Say what helps when Waldur's code fails on an order, as far as it is known."""
+    if order.type != "Update" or state != DONE or control.waldur.generation is Generation.B:
+        return ""
+    offering = control.waldur.offering()
+    lacking = {
+        name
+        for plan in offering.plans
+        if not plan.archived
+        for name in order.limits
+        if name not in plan.prices
+    }
+    if not lacking:
+        return ""
+    return (
+        f". Give {', '.join(sorted(lacking))} a price in the offering's plan, 0 if it costs nothing"
+    )
+
+
+def tell_stuck(order: str, error: OrderStuckError, **fields: object) -> None:
+    """Tell the log and the metrics that an order can't go on by itself."""
+    metrics.orders.labels(error.kind, "stuck").inc()
+    log.error("order_stuck", order=order, reason=str(error), **fields)
 
 
 def _set_ok(control: Control, resource: Resource) -> None:
@@ -179,31 +231,7 @@ def refuse(control: Control, order: Order, message: str) -> None:
     metrics.orders.labels(order.type, "erred").inc()
     log.error("order_erred", order=order.uuid, type=order.type, message=message)
     if order.type == "Update":
-        _bring_back(control, order)
-
-
-def _bring_back(control: Control, order: Order) -> None:
-    try:
-        control.waldur.set_resource_ok(order.marketplace_resource_uuid)
-    except WaldurRefusedError as error:
-        log.warning("resource_left_erred", order=order.uuid, reason=str(error))
-
-
-def mend(control: Control) -> None:
-    """Bring resources back to OK that a refused Update left erred, as its process has died."""
-    if control.read_only:
-        return
-    resources = control.waldur.resources((ERRED,))
-    ordered = open_orders.by_resource(control) if resources else {}
-    erred = {row.uuid for row in resources} - ordered.keys()
-    if not erred:
-        return
-    orders = control.waldur.orders(("erred",), since=datetime.now(UTC) - MENDABLE)
-    last = {order.marketplace_resource_uuid: order for order in orders}
-    for resource in erred & set(last):
-        order = last[resource]
-        if order.type == "Update" and order.error_message.endswith(UNCHANGED):
-            _bring_back(control, order)
+        bring_back(control, order.marketplace_resource_uuid, order.uuid)
 
 
 def complete(control: Control, outcome: Outcome) -> str:
@@ -255,25 +283,31 @@ def _hand_over(control: Control, order: Order, resource: Resource, outcome: Outc
     _move(control, order, control.waldur.set_order_done, DONE)
     resource = control.waldur.resource(resource.uuid)
     # done made the order's limits those of the resource; what the cluster has may still differ
-    limits = components.changed_limits(control.components, outcome.limits, resource.limits)
-    if limits:
-        control.waldur.set_limits(resource.uuid, {**resource.limits, **limits})
+    limits.push(control, resource, outcome.limits)
     roster.settle(control, resource, outcome.users, outcome.waiting)
     mirror_associations(control, resource, outcome.users)
+    if order.type == "Restore" and (state := control.waldur.order(order.uuid).state) != DONE:
+        raise OrderStuckError(
+            f"Waldur answered that the Restore order {order.uuid} is done, and left it {state}: its"
+            " version can't end such orders, though the allocation is there. End the order in"
+            " Waldur's administration",
+            order.type,
+        )
 
 
 def _on_allocation(control: Control, order: Order, action: Callable[[], None]) -> None:
-    """Do something to an older server's Allocation, which it makes a moment after the approval.
+    """Do something to an older server's Allocation.
 
     Raises:
-        TransientError: it isn't there yet; come back.
+        OrderStuckError: there is none.
     """
     try:
         action()
     except WaldurRefusedError as error:
         if error.status != HTTPStatus.NOT_FOUND or control.waldur.generation is Generation.B:
             raise
-        age = datetime.now(UTC) - (order.modified or datetime.now(UTC))
-        if age < ALLOCATION_PATIENCE:
-            raise TransientError(f"Waldur has no Allocation for order {order.uuid} yet") from error
+        if not order.error_message:
+            text = f"Waldur has no Allocation for order {order.uuid}"
+            raise OrderStuckError(text, order.type) from error
+        # one that was set executing again past its approval never gets one
         log.warning("allocation_missing", order=order.uuid, reason=str(error))

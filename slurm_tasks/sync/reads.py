@@ -8,7 +8,7 @@ from typing import Any
 from slurm_tasks.errors import SlurmTasksError
 from slurm_tasks.sync.control import BILLED_STATES, ERRED, LIVE_STATES, TERMINATED, Control
 from slurm_tasks.sync.members import AFTERCARE
-from slurm_tasks.sync.orders import MENDABLE
+from slurm_tasks.sync.mending import MENDABLE
 from slurm_tasks.waldur.client import Generation
 from slurm_tasks.waldur.views import Order, Resource
 

@@ -20,13 +20,17 @@ log = structlog.stdlib.get_logger(__name__)
 PRESENT = "Users on the cluster"
 WAITING = "Users who wait"
 ADDED = "Users being added"
-_HEADERS = (PRESENT, WAITING, ADDED)
+ENDING = "Termination"
+"""Not of names: the allocation is about to be terminated once more (see sync/mending.py)."""
+NAMED = (PRESENT, WAITING, ADDED)
+_HEADERS = (*NAMED, ENDING)
 _NOBODY = "-"
 
 
 def read(resource: Resource) -> frozenset[str]:
     """Return the usernames on a resource's roster, in whichever section."""
-    return frozenset().union(*(_names(body) for body in _sections(resource).values()))
+    sections = _sections(resource)
+    return frozenset().union(*(_names(sections.get(header, "")) for header in NAMED))
 
 
 def announce(control: Control, resource: Resource, users: Collection[str]) -> None:
@@ -40,6 +44,20 @@ def announce(control: Control, resource: Resource, users: Collection[str]) -> No
     if coming:
         added = _names(sections.get(ADDED, "")) | coming
         _write(control, resource, {**sections, ADDED: _listed(added)})
+
+
+def mark_ending(control: Control, resource: Resource) -> None:
+    """Note that a resource is about to be terminated once more, whatever becomes of this process.
+
+    Raises:
+        WaldurError: Waldur is away.
+    """
+    _write(control, resource, {**_sections(resource), ENDING: "It is ordered once more."})
+
+
+def is_ending(resource: Resource) -> bool:
+    """Tell whether a resource is to be terminated once more."""
+    return ENDING in _sections(resource)
 
 
 def settle(

@@ -9,14 +9,15 @@ import structlog
 
 from slurm_tasks import metrics
 from slurm_tasks.errors import PermanentError, WaldurError, WaldurRefusedError
-from slurm_tasks.model import components, names
+from slurm_tasks.model import names
 from slurm_tasks.model.messages import AllocationState, CollectRequest, Measurement
 from slurm_tasks.model.usage import Period, PeriodUsage, following, month
-from slurm_tasks.sync import open_orders
+from slurm_tasks.sync import limits, open_orders
 from slurm_tasks.sync.control import BILLED_STATES, ERRED, Control, mirror_associations
 from slurm_tasks.sync.differences import Difference, differences
 from slurm_tasks.sync.posting import Refusal, post
 from slurm_tasks.waldur.client import Generation
+from slurm_tasks.waldur.transport import ServerFaultError
 from slurm_tasks.waldur.views import Resource
 
 log = structlog.stdlib.get_logger(__name__)
@@ -248,7 +249,7 @@ def _push_settings(
         ):
             report.limits.append(allocation.account)
         report.associations += mirror_associations(control, resource, allocation.users)
-    except WaldurRefusedError as error:
+    except (WaldurRefusedError, ServerFaultError) as error:
         report.refused.append(f"{allocation.account}: {error}")
         metrics.usage_refused.labels("settings").inc()
         log.warning("settings_refused", account=allocation.account, reason=str(error))
@@ -274,13 +275,7 @@ def _push_limits(
         return False
     if resource.modified and resource.modified > measured_at:
         return False
-    limits = components.changed_limits(control.components, allocation.limits, resource.limits)
-    if not limits:
-        return False
-    control.waldur.set_limits(resource.uuid, {**resource.limits, **limits})
-    metrics.usage_posted.labels("limits").inc()
-    log.info("limits_pushed", account=allocation.account, **limits)
-    return True
+    return bool(limits.push(control, resource, allocation.limits))
 
 
 def report_final(control: Control, resource: Resource, measured: tuple[PeriodUsage, ...]) -> None:

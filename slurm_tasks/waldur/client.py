@@ -245,6 +245,10 @@ class Client:
         for state in ("ok", "update_scheduled", "updating", "ok"):
             self.set_allocation_state(resource, state)
 
+    def terminate(self, resource: str) -> None:
+        """Order the end of a resource that is OK or Erred, as the provider's owner."""
+        self._resource_post(resource, "terminate", {})
+
     def _resource_post(self, resource: str, action: str, body: object = None) -> None:
         self._http.post(f"marketplace-provider-resources/{resource}/{action}/", body)
 

@@ -58,6 +58,10 @@ class UnavailableError(WaldurError):
         self.retry_after = retry_after
 
 
+class ServerFaultError(WaldurError):
+    """Waldur's code failed (500); it mostly does so again until somebody mends its data."""
+
+
 class Transport:
     """One connection pool to Waldur's API.
 
@@ -249,6 +253,8 @@ class Transport:
             raise WaldurError(f"{said}. Check WALDUR_API_TOKEN")
         if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             raise WaldurError(f"{said}. It is {self.proxy} that wants other credentials")
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ServerFaultError(said)
         if response.is_server_error or status in _PASSING:
             raise WaldurError(said)
         raise WaldurRefusedError(request, status, messages, html=_is_html(response))

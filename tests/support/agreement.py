@@ -164,10 +164,11 @@ def _allocations(
         allocation = waldur.allocation(resource.uuid)
         if allocation and (allocation["state"], allocation["backend_id"]) != ("OK", name):
             yield f"the Allocation of {name} is {allocation['state']}, {allocation['backend_id']}"
-        listed = {
+        bodies = [
             part["body"] for part in resource.report or () if part["header"] == roster.PRESENT
-        }
-        if listed != {", ".join(sorted(users)) or "-"} and (listed or users):
+        ]
+        listed = {user.lower() for body in bodies for user in body.split(", ")} - {"-"}
+        if listed != users:
             yield f"the roster of {name} is {listed}, not {set(users)}"
 
 

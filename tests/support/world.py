@@ -38,7 +38,7 @@ from slurm_tasks.settings import Waldur as Settings
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.lock import writer
 from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
-from slurm_tasks.sync import cluster, components, members, orders, usage
+from slurm_tasks.sync import cluster, components, members, mending, orders, usage
 from slurm_tasks.sync.cluster import HeadNode
 from slurm_tasks.sync.collect import collect
 from slurm_tasks.sync.control import Control
@@ -231,7 +231,7 @@ class World:
                 results[order.uuid] = self.carry_out(order.uuid)
             except SlurmTasksError as error:
                 results[order.uuid] = f"failed: {error}"
-        orders.mend(self.control)
+        mending.mend(self.control)
         return results
 
     # ---- the other flows

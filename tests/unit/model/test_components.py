@@ -278,12 +278,29 @@ def test_an_order_with_several_impossible_limits_names_all_of_them() -> None:
     found = components.parse(GOOD, "tres.yaml")
 
     with pytest.raises(PermanentError) as caught:
-        components.order_limits(found, {"cpu": -1, "storage": 5})
+        components.order_limits(found, {"cpu": -1, "storage": 5}, ordered=True)
 
     assert str(caught.value) == (
         "the limit of cpu is -1: it must be a number from 0 on;"
-        " the limit of 'storage' is for a component that this cluster doesn't have"
+        " the limit of 'storage' is for a component that this offering doesn't have"
     )
+
+
+def test_limits_of_others_components_take_no_resource_out() -> None:
+    """What a resource has beside the configured components is somebody else's."""
+    found = components.parse(GOOD, "tres.yaml")
+
+    assert components.order_limits(found, {"cpu": 10, "storage": 5})["cpu"] == 600
+
+
+def test_an_ordered_limit_has_a_maximum() -> None:
+    """Waldur accepts an order above `limit_amount`; here it is refused, unless not enforced."""
+    found = components.parse(GOOD.replace("limit: 10000", "limit: 10", 1), "tres.yaml")
+
+    assert components.order_limits(found, {"cpu": 10}, ordered=True)["cpu"] == 600
+    with pytest.raises(PermanentError, match=r"the limit of cpu is 11 .*: at most 10 can be"):
+        components.order_limits(found, {"cpu": 11}, ordered=True)
+    assert components.order_limits(found, {"cpu": 11})["cpu"] == 660, "what stands stays"
 
 
 def test_only_limit_based_tres_have_limits_in_waldur() -> None:
