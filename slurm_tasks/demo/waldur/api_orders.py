@@ -91,6 +91,7 @@ def create_order(call: Call) -> Answer:
     if project_uuid not in call.db.projects:
         raise invalid("project", "Invalid hyperlink - Object does not exist.")
     limits = body.get("limits", {})
+    # Only here: a component may be renamed after an order was placed, so tests place any limits.
     unknown = orders.unlimited_types(call.db, limits)
     if unknown:
         raise invalid("limits", f"Invalid types: {', '.join(unknown)}")

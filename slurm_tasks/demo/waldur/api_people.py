@@ -20,8 +20,8 @@ from slurm_tasks.demo.waldur.filters import (
     Filter,
     by_flag,
     by_part,
-    by_text,
     by_uuid,
+    by_word,
     chosen_of,
     since,
     since_day,
@@ -35,7 +35,14 @@ from slurm_tasks.demo.waldur.refusals import (
     required,
 )
 from slurm_tasks.demo.waldur.shapes_users import offering_user_row, user_row
-from slurm_tasks.demo.waldur.values import CONSUMER_OWNERS, PROVIDER_OWNERS, PROVIDERS, Json, User
+from slurm_tasks.demo.waldur.values import (
+    CONSUMER_OWNERS,
+    PROVIDER_OWNERS,
+    PROVIDERS,
+    Json,
+    Role,
+    User,
+)
 
 
 def offering_user_filters(db: Database) -> dict[str, Filter[OfferingUser]]:
@@ -46,7 +53,7 @@ def offering_user_filters(db: Database) -> dict[str, Filter[OfferingUser]]:
         "offering_uuid": Filter(lambda _: db.offering_uuid, by_uuid),
         "provider_uuid": Filter(lambda _: db.provider_uuid, by_uuid),
         "user_uuid": Filter(lambda ou: ou.user.uuid, by_uuid),
-        "user_username": Filter(lambda ou: ou.user.username, by_text),
+        "user_username": Filter(lambda ou: ou.user.username, by_word),
         "query": Filter(lambda ou: f"{ou.username} {ou.user.full_name}", by_part),
         "is_restricted": Filter(lambda ou: ou.is_restricted, by_flag),
         "created": Filter(lambda ou: ou.created, changed),
@@ -64,9 +71,17 @@ _KEYS: dict[str, Callable[[OfferingUser], object]] = {
 }
 
 
+# What GEN-A tells of oneself to staff only (seen on a real server; a provider sees it of others).
+_OF_STAFF = ("description", "is_staff", "is_active", "is_support")
+
+
 def get_me(call: Call) -> Answer:
     """Answer the person whose token it is."""
-    return one_of(call, user_row(call.db, call.user), fields.USER)
+    row = user_row(call.db, call.user)
+    if call.db.generation == "a" and call.user.role != Role.STAFF:
+        for key in _OF_STAFF:
+            del row[key]
+    return one_of(call, row, fields.USER)
 
 
 def forbid(_call: Call) -> Answer:

@@ -69,13 +69,13 @@ class Consumer:
         offering_user.modified = self._db.now()
 
     def order_create(
-        self, project: Project, name: str, limits: Mapping[str, int], state: str
+        self, project: Project, name: str | None, limits: Mapping[str, int], state: str
     ) -> Order:
         """Order a new allocation."""
         return orders.place_create(
             self._db,
             project_uuid=project.uuid,
-            attributes={"name": name},
+            attributes={} if name is None else {"name": name},
             limits=dict(limits),
             created_by=self._owner(),
             state=OrderState(state),

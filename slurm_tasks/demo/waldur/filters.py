@@ -80,6 +80,12 @@ def by_text(_name: str, wanted: list[str]) -> Test:
     return lambda value: value == wanted[-1]
 
 
+def by_word(_name: str, wanted: list[str]) -> Test:
+    """Match one text, whatever its case."""
+    word = wanted[-1].casefold()
+    return lambda value: str(value).casefold() == word
+
+
 def by_part(_name: str, wanted: list[str]) -> Test:
     """Match a part of a text, whatever its case."""
     part = wanted[-1].casefold()

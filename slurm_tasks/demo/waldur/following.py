@@ -45,13 +45,6 @@ OUTCOMES = {
     (State.OK, State.ERRED): _BROKEN,
 }
 
-_RECOVERABLE = (
-    ResourceState.ERRED,
-    ResourceState.CREATING,
-    ResourceState.UPDATING,
-    ResourceState.TERMINATING,
-)
-
 
 def set_allocation_state(db: Database, resource: Resource, name: object) -> None:
     """Move GEN-A's Allocation, and the resource and its order where they follow by themselves.
@@ -74,7 +67,7 @@ def set_allocation_state(db: Database, resource: Resource, name: object) -> None
         _end(db, order, outcome.order_state)
     if outcome.resource_state == ResourceState.ERRED:
         order_states.set_resource(db, resource, ResourceState.ERRED)
-    elif resource.state in _RECOVERABLE:
+    elif resource.state in order_states.RECOVERABLE:
         order_states.set_resource(db, resource, ResourceState.OK)
     elif resource.state == ResourceState.TERMINATED or outcome is _NOT_DELETED:
         raise allocations.transition_refused(target, str(name))

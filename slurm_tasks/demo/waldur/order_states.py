@@ -2,6 +2,7 @@
 
 from slurm_tasks.demo.waldur.database import Database
 from slurm_tasks.demo.waldur.records import Order, OrderState, OrderType, Resource, ResourceState
+from slurm_tasks.demo.waldur.refusals import server_error
 from slurm_tasks.demo.waldur.versions import Feature
 
 IN_PROGRESS = {
@@ -12,6 +13,15 @@ IN_PROGRESS = {
 }
 """The resource's state while an order of a type is carried out."""
 
+RECOVERABLE = (
+    ResourceState.ERRED,
+    ResourceState.CREATING,
+    ResourceState.UPDATING,
+    ResourceState.TERMINATING,
+)
+"""States that GEN-A can bring back to OK."""
+
+_ENDING = (ResourceState.TERMINATING,)
 _ENDING_TYPES = (OrderType.UPDATE, OrderType.TERMINATE)
 
 
@@ -46,9 +56,22 @@ def follow_refused(db: Database, order: Order) -> None:
     """Let the resource follow an order that was rejected or cancelled before it began."""
     if order.type == OrderType.CREATE:
         set_resource(db, order.resource, ResourceState.TERMINATED)
+    elif db.generation == "a" and order.resource.state in RECOVERABLE:
+        set_resource(db, order.resource, ResourceState.OK)
     elif db.has(Feature.STATE_AT_ORDER) and order.resource.state == IN_PROGRESS[order.type]:
         back = ResourceState.TERMINATED if order.type == OrderType.RESTORE else ResourceState.OK
         set_resource(db, order.resource, back)
+
+
+def check_failed(db: Database, order: Order) -> None:
+    """Refuse to fail a Terminate whose resource GEN-A cannot bring back to OK: it is that already.
+
+    Raises:
+        RefusedError: 500 (seen on a real server); nothing has changed then.
+    """
+    terminates = order.type == OrderType.TERMINATE
+    if db.generation == "a" and terminates and order.resource.state not in RECOVERABLE:
+        raise server_error()
 
 
 def follow_failed(db: Database, order: Order) -> None:
@@ -59,7 +82,7 @@ def follow_failed(db: Database, order: Order) -> None:
         set_resource(db, resource, ResourceState.TERMINATED)
     elif order.type != OrderType.TERMINATE:
         set_resource(db, resource, ResourceState.ERRED)
-    elif resource.state == ResourceState.TERMINATING:
+    elif resource.state in (RECOVERABLE if db.generation == "a" else _ENDING):
         set_resource(db, resource, ResourceState.OK)
 
 

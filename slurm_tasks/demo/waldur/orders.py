@@ -64,7 +64,13 @@ def place_create(
     created_by: User,
     state: OrderState,
 ) -> Order:
-    """Place a Create order together with the resource that it is to become, if it has a name."""
+    """Place a Create order together with the resource that it is to become.
+
+    One without a name is taken, and erred by GEN-A when it is processed.
+
+    Raises:
+        RefusedError: 400 for a limit above a component's maximum.
+    """
     check_limits(db, limits)
     now = db.now()
     resource = Resource(
@@ -280,13 +286,14 @@ def set_erred(db: Database, order: Order, body: Json) -> None:
     """Fail an order, whatever state it is in: one that is done, too.
 
     Raises:
-        RefusedError: without both texts 500 on GEN-A, 400 on GEN-B.
+        RefusedError: without both texts 500 on GEN-A, 400 on GEN-B; and what `check_failed` does.
     """
     for field in ("error_message", "error_traceback"):
         if field not in body:
             raise server_error() if db.generation == "a" else required(field)
     if order_states.ends_nothing(db, order):
         return
+    order_states.check_failed(db, order)
     order.error_message = str(body.get("error_message", ""))
     order.error_traceback = str(body.get("error_traceback", ""))
     # On GEN-A only an executing order changes its state, the text and the resource always do.

@@ -52,7 +52,7 @@ def _component(generation: Generation) -> Shape:
         "description": _maybe(Text(longest=4096, blank=True)),
         "measured_unit": _maybe(Text(longest=30, blank=True)),
         "billing_type": Field(Text(choices=BILLING_TYPES)),
-        "limit_period": _maybe(Text(choices=_PERIODS[generation]), null=True),
+        "limit_period": _maybe(Text(blank=True, choices=_PERIODS[generation]), null=True),
         "limit_amount": number,
         "article_code": _maybe(Text(longest=30, blank=True)),
         "max_value": number,

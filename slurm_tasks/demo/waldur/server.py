@@ -259,12 +259,12 @@ class WaldurSimulator:
     def order_create(
         self,
         project: Project,
-        name: str,
+        name: str | None,
         limits: Mapping[str, int],
         *,
         state: str = OrderState.PENDING_PROVIDER,
     ) -> str:
-        """Order a new allocation; return the order's uuid."""
+        """Order a new allocation, without a name if that is None; return the order's uuid."""
         with self._lock:
             return self._consumer.order_create(project, name, limits, state).uuid
 

@@ -22,8 +22,8 @@ from slurm_tasks.demo.waldur.versions import Feature
 
 _REPORTABLE = (ResourceState.OK, ResourceState.UPDATING, ResourceState.TERMINATING)
 _CLOSED = "Billing period is closed."
-# Seen with 18 digits before the point; where it begins was not measured.
-_UNSTORABLE = Decimal(10) ** 17
+# Measured on GEN-A: of a usage-based component; of a limit-based one 18 digits are stored.
+_UNSTORABLE = Decimal(10) ** 12
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,10 @@ def set_usage(db: Database, user: User, body: Json) -> None:
         raise invalid("resource", "Resource is not in valid state.")
     if period in db.closed_periods:
         raise invalid("plan_period" if plan_period else "date", _CLOSED)
+    for report in reports:
+        usage_based = components[report.type].spec.billing_type == "usage"
+        if usage_based and abs(report.amount) >= _UNSTORABLE:
+            raise server_error()
     if db.generation == "b":
         for report in reports:
             usage_caps.check_amount(db, resource, components[report.type], report.amount, period)
@@ -155,12 +159,7 @@ def _check_user_limit(db: Database, share: Share) -> None:
 
 
 def _reports(body: Json) -> list[Report]:
-    """Return the posted usages.
-
-    Raises:
-        RefusedError: 500 for an amount that Waldur reads and cannot store.
-    """
-    reports = [
+    return [
         Report(
             item["type"],
             item["amount"],
@@ -169,9 +168,6 @@ def _reports(body: Json) -> list[Report]:
         )
         for item in body["usages"]
     ]
-    if any(abs(report.amount) >= _UNSTORABLE for report in reports):
-        raise server_error()
-    return reports
 
 
 def _subject(db: Database, body: Json) -> tuple[PlanPeriod | None, Resource]:

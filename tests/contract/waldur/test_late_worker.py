@@ -129,3 +129,24 @@ def test_second_terminate(old: Site) -> None:
     old.act(order, "set_state_done").raise_for_status()
     old.waldur.finish_jobs()
     assert states(old, order, resource) == ("done", "Terminated", "OK")
+
+
+def test_terminated_for_good(old: Site) -> None:
+    """Out of Terminated the Allocation's way to OK brings nothing back, and says 409 at its end."""
+    resource = old.allocated()
+    order = old.waldur.order_terminate(resource)
+    old.approve(order)
+    old.act(order, "set_state_done").raise_for_status()
+    move(old, resource, "update_scheduled", "updating")
+    assert old.remote(resource, "set_state", {"state": "ok"}).status_code == 409
+    assert states(old, order, resource) == ("done", "Terminated", "OK")
+
+
+def test_terminated_and_erred(old: Site) -> None:
+    """An Allocation that is erred makes an Erred resource of a Terminated one, which comes back."""
+    resource = old.allocated()
+    order = old.waldur.order_terminate(resource)
+    old.approve(order)
+    old.act(order, "set_state_done").raise_for_status()
+    move(old, resource, "erred", "ok", "update_scheduled", "updating", "ok")
+    assert states(old, order, resource) == ("done", "OK", "OK")

@@ -303,3 +303,48 @@ def test_processing_in_real_time() -> None:
         url = f"{waldur.url}marketplace-orders/{order}/approve_by_provider/"
         httpx.post(url, headers=headers).raise_for_status()
         assert waldur.order(order)["resource_uuid"] is not None
+
+
+def test_terminate_that_cannot_fail(old: Site) -> None:
+    """GEN-A breaks on an erred Terminate whose resource is OK, or Terminated by now."""
+    resource = old.allocated()
+    order = old.waldur.order_terminate(resource)
+    old.act(order, "set_state_executing").raise_for_status()
+    assert old.act(order, "set_state_erred", TEXTS).status_code == 500
+    assert old.waldur.order(order)["state"] == "executing"
+    old.act(order, "set_state_done").raise_for_status()
+    assert old.act(order, "set_state_erred", TEXTS).status_code == 500
+    assert old.state_of(resource) == "Terminated"
+
+
+def test_terminate_fails_once_it_is_processed(old: Site) -> None:
+    """Approved and processed, the resource is Terminating, and comes back to OK."""
+    resource = old.allocated()
+    order = old.waldur.order_terminate(resource)
+    old.approve(order)
+    old.act(order, "set_state_erred", TEXTS).raise_for_status()
+    assert (old.waldur.order(order)["state"], old.state_of(resource)) == ("erred", "OK")
+
+
+def test_rejected_update_mends(old: Site) -> None:
+    """GEN-A brings an Erred resource back to OK when its waiting Update is rejected."""
+    resource = old.allocated()
+    order = old.waldur.order_update(resource, {"ram": 2000, "nodehours": 50})
+    old.act(order, "set_state_erred", TEXTS).raise_for_status()
+    assert old.state_of(resource) == "Erred"
+    old.act(order, "reject_by_provider").raise_for_status()
+    assert old.state_of(resource) == "OK"
+
+
+def test_report_in_the_moment_of_processing(old: Site) -> None:
+    """GEN-A saves the resource of a Create as it was: what is reported meanwhile is lost."""
+    order = old.waldur.order_create(old.project, "alloc-one", LIMITS)
+    resource = old.resource_of(order)
+    path = f"marketplace-provider-resources/{resource}/submit_report/"
+    body = {"report": [{"header": "Users on the cluster", "body": "alice01"}]}
+    old.act(order, "approve_by_provider").raise_for_status()
+    old.post(path, body).raise_for_status()
+    old.waldur.finish_jobs()
+    assert old.waldur.resource(resource)["report"] is None
+    old.post(path, body).raise_for_status()
+    assert old.waldur.resource(resource)["report"] == body["report"]

@@ -210,3 +210,17 @@ def test_consumers_may_not_report(site: Site) -> None:
     body = {"resource": site.allocated(), "usages": []}
     with site.client_of(Role.ADMIN) as admin:
         assert admin.post(SET_USAGE, json=body).status_code == 403
+
+
+def test_too_much_to_store(old: Site) -> None:
+    """GEN-A breaks on 13 digits of a usage-based component; of a limit-based one it stores 18."""
+    resource = old.allocated()
+    assert old.report(resource, cpu=10**12).status_code == 500
+    assert old.report(resource, cpu=10**11, ram=10**17).status_code == 201
+
+
+def test_usage_before_the_one_that_is_refused(old: Site) -> None:
+    """GEN-A stores what stands in a report before the component that is over its limit."""
+    resource = old.allocated()
+    assert old.report(resource, cpu=5, gpu=100_001).status_code == 400
+    assert {name for name, _ in old.waldur.usages(resource)} == {"cpu"}
