@@ -219,19 +219,37 @@ def refuse(control: Control, order: Order, message: str) -> None:
 
     A refused Update leaves the resource as it was, so it is brought back to OK: its usage is
     still to be reported.
+
+    Raises:
+        TransientError: an older server isn't ready yet.
     """
     state = control.waldur.order(order.uuid).state
     if state not in OPEN_ORDERS or control.read_only:
         log.warning("order_left_alone", order=order.uuid, state=state, message=message)
         return
-    if state == PENDING:
-        control.waldur.set_order_executing(order.uuid)
+    _take_up(control, order, state)
     ending = UNCHANGED if order.type == "Update" else ""
     control.waldur.set_order_erred(order.uuid, message[: ERROR_MAX_LEN - len(ending)] + ending)
     metrics.orders.labels(order.type, "erred").inc()
     log.error("order_erred", order=order.uuid, type=order.type, message=message)
     if order.type == "Update":
         bring_back(control, order.marketplace_resource_uuid, order.uuid)
+
+
+def _take_up(control: Control, order: Order, state: str) -> None:
+    """Let an order be executing, only to err it.
+
+    An older server answers 500 for ever if it is to err a Terminate whose resource is OK, as it is
+    without the server's own processing (measured). Any other order needs none.
+    """
+    if order.type != "Terminate" or control.waldur.generation is Generation.B:
+        if state == PENDING:
+            control.waldur.set_order_executing(order.uuid)
+        return
+    if state == PENDING:
+        _move(control, order, control.waldur.approve, EXECUTING)
+    order = control.waldur.order(order.uuid)
+    processing.require(control, order, _resource_of(control, order))
 
 
 def complete(control: Control, outcome: Outcome) -> str:

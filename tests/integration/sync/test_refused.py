@@ -50,6 +50,22 @@ def test_every_problem(world: World) -> None:
     assert all(name in message for name in ("cpu", "gres/gpu", "tape"))
 
 
+def test_refused_terminate(world: World) -> None:
+    """A Terminate that can't be carried out leaves the resource OK, and is erred with the reason.
+
+    An older server can err it only once its own worker has made the resource Terminating.
+    """
+    resource = world.allocated()
+    name, before = world.backend_id(resource), world.account(resource)
+    world.waldur.set_resource(resource, backend_id="no account's name")
+    order = world.waldur.order_terminate(resource)
+    world.sync_orders()
+    assert world.order_state(order) == "erred"
+    assert "no account's name" in world.waldur.order(order)["error_message"]
+    world.waldur.set_resource(resource, backend_id=name)
+    assert (world.resource_state(resource), world.account(resource)) == ("OK", before)
+
+
 def test_refused_update(world: World) -> None:
     """A refused Update leaves the resource OK, with the limits that it had, on both sides."""
     resource = world.allocated()
