@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from slurm_tasks.errors import SlurmTasksError
 from slurm_tasks.model.findings import Finding, failed, ok
 from slurm_tasks.model.messages import CheckRequest
-from slurm_tasks.sync import check_components, reads, usage
+from slurm_tasks.sync import check_components, check_offering, reads, usage
 from slurm_tasks.sync.control import Control
 from slurm_tasks.waldur.views import OFFERING_TYPE
 
@@ -42,12 +42,13 @@ def findings(control: Control) -> Iterator[Finding]:
     try:
         offering = control.waldur.offering()
     except SlurmTasksError as error:
-        yield failed(OFFERING, f"{error}. Check WALDUR_OFFERING_UUID and whose token it is")
+        yield failed(OFFERING, str(error))
         return
     if offering.type and offering.type != OFFERING_TYPE:
         yield failed(OFFERING, f"{offering.name!r} is of type {offering.type}, not {OFFERING_TYPE}")
     else:
-        yield ok(OFFERING, f"{offering.name!r}, {offering.state or 'state unknown'}")
+        yield check_offering.state(offering)
+    yield from check_offering.findings(control, offering)
     yield from check_components.findings(control, offering)
     try:
         waiting = control.waldur.orders()

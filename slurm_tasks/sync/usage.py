@@ -16,11 +16,20 @@ from slurm_tasks.sync import limits, open_orders
 from slurm_tasks.sync.control import BILLED_STATES, ERRED, Control, mirror_associations
 from slurm_tasks.sync.differences import Difference, differences
 from slurm_tasks.sync.posting import Refusal, post
+from slurm_tasks.sync.told import Told
 from slurm_tasks.waldur.client import Generation
 from slurm_tasks.waldur.transport import ServerFaultError
 from slurm_tasks.waldur.views import Resource
 
 log = structlog.stdlib.get_logger(__name__)
+
+USERS_HIDDEN = (
+    "Waldur hides the offering's users: users' parts of usage are linked to nobody, restricted"
+    " people aren't known, and only who stands in a resource's report is ever removed. Switch on"
+    " the offering's option service_provider_can_create_offering_user"
+)
+
+_told = Told()
 
 
 @dataclass
@@ -193,6 +202,10 @@ def _doubtful(allocation: AllocationState) -> Iterator[str]:
 def _strangers(control: Control, allocations: list[AllocationState]) -> dict[str, list[str]]:
     """Find users of whom Waldur knows nothing: their usage is billed, and their names are told."""
     known = {user.username for user in control.waldur.offering_users()}
+    if not known and not control.waldur.offering().shows_users:
+        if _told.first(f"offering users hidden {datetime.now(UTC):%Y-%m-%d}"):
+            log.warning("offering_users_hidden", advice=USERS_HIDDEN)
+        return {}
     found: dict[str, list[str]] = {}
     for allocation in allocations:
         users = {part.user for usage in allocation.usage for part in usage.users}

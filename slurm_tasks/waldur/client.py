@@ -5,6 +5,7 @@ Waldur's own generated endpoint functions are not used at run time: importing on
 the tests instead.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from slurm_tasks.errors import WaldurError, WaldurRefusedError
+from slurm_tasks.errors import ConfigurationError, WaldurError, WaldurRefusedError
 from slurm_tasks.model import names
 from slurm_tasks.settings import Waldur as Settings
 from slurm_tasks.waldur import lists
@@ -26,6 +27,7 @@ from slurm_tasks.waldur.views import (
     Offering,
     OfferingUser,
     Order,
+    Permission,
     Resource,
     Section,
     TeamMember,
@@ -44,6 +46,8 @@ ORDERS = "marketplace-orders/"
 RESOURCES = "marketplace-provider-resources/"
 
 ERROR_MAX_LEN = 1000
+SIGHT = 3600.0
+"""Seconds for which it is believed that the token can see the offering."""
 
 __all__ = ["ERROR_MAX_LEN", "OPEN_ORDERS", "Client", "Generation"]
 
@@ -67,6 +71,8 @@ class Client:
         self._http = transport or Transport(settings)
         self.server = Server(self._http, self.offering_uuid)
         self.usages = Usages(self._http, self.offering_uuid, self.server)
+        self._seen: Offering | None = None
+        self._seen_at = 0.0
 
     def close(self) -> None:
         """Close the connections."""
@@ -90,7 +96,10 @@ class Client:
         query += [("state", state) for state in states]
         found: list[W] = []
         errors: list[WaldurError] = []
-        for row in self._changed(path, query, since) if since else self._rows(path, query):
+        rows = self._changed(path, query, since) if since else self._rows(path, query)
+        if not rows:
+            self.seen_offering()
+        for row in rows:
             try:
                 found.append(parse(view, row))
             except WaldurError as error:
@@ -131,10 +140,43 @@ class Client:
         me = self._http.get("users/me/", [("field", "username")])
         return str(me.get("username", "")) if isinstance(me, dict) else ""
 
+    def permissions(self) -> list[Permission]:
+        """Return the roles of the token's person, where Waldur shows them."""
+        me = self._http.get("users/me/", [("field", "permissions")])
+        rows = me.get("permissions") if isinstance(me, dict) else None
+        return [parse(Permission, row) for row in rows or ()]
+
     def offering(self) -> Offering:
-        """Return the offering with its components."""
+        """Return the offering with its components.
+
+        Raises:
+            ConfigurationError: the token can't see it; lists are empty for such a token.
+        """
         path = f"marketplace-provider-offerings/{self.offering_uuid}/"
-        return parse(Offering, self._http.get(path, _fields(Offering)))
+        try:
+            body = self._http.get(path, _fields(Offering))
+        except WaldurRefusedError as error:
+            if error.html or error.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+                raise
+            raise ConfigurationError(
+                f"the offering {self.offering_uuid} can't be seen with this token ({error}). Set"
+                " WALDUR_OFFERING_UUID to the offering's, and WALDUR_API_TOKEN to the token of an"
+                " owner of its service provider"
+            ) from error
+        self._seen, self._seen_at = parse(Offering, body), time.monotonic()
+        return self._seen
+
+    def seen_offering(self) -> Offering:
+        """Return the offering as it was seen within the hour.
+
+        A token that can't see it gets empty lists, as if there were nothing to do.
+
+        Raises:
+            ConfigurationError: the token can't see it.
+        """
+        if self._seen is None or time.monotonic() > self._seen_at + SIGHT:
+            return self.offering()
+        return self._seen
 
     def create_component(self, body: Mapping[str, object]) -> None:
         """Add a component; a duplicate type makes the server answer 500, so look before."""

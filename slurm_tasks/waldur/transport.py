@@ -45,6 +45,7 @@ _PASSING = frozenset(
 _PROBED = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 _HICCUPS = frozenset({429, 502, 503, 504})
 _UNTRUSTED = ". If it is a site's own CA, name its certificates in REQUESTS_VERIFY_SSL"
+_UNAVAILABLE = "Offering is unavailable"
 _UUID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 
 Query = Sequence[tuple[str, str | int]]
@@ -255,6 +256,8 @@ class Transport:
             raise WaldurError(f"{said}. It is {self.proxy} that wants other credentials")
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             raise ServerFaultError(said)
+        if status == HTTPStatus.BAD_REQUEST and any(_UNAVAILABLE in text for text in messages):
+            raise WaldurError(f"{said}. Nothing is lost: make the offering available again")
         if response.is_server_error or status in _PASSING:
             raise WaldurError(said)
         raise WaldurRefusedError(request, status, messages, html=_is_html(response))

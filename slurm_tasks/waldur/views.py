@@ -197,15 +197,40 @@ class Plan(View):
     prices: Mapping = {}
 
 
+_SHOWS_USERS = "service_provider_can_create_offering_user"
+
+
 class Offering(View):
-    """The offering linked to the cluster."""
+    """The offering linked to the cluster.
+
+    Attributes:
+        secret_options: where an older server has the option of `shows_users`.
+        plugin_options: where a newer one has it.
+    """
 
     uuid: str
     name: Text = ""
     type: Text = ""
     state: Text = ""
+    customer_uuid: Text = ""
+    secret_options: Mapping = {}
+    plugin_options: Mapping = {}
     components: tuple[OfferingComponent, ...] = ()
     plans: tuple[Plan, ...] = ()
+
+    @property
+    def shows_users(self) -> bool:
+        """Whether Waldur shows the offering's users to its provider."""
+        options = (self.secret_options, self.plugin_options)
+        return any(bool(option.get(_SHOWS_USERS)) for option in options)
+
+
+class Permission(View):
+    """A role of the token's person."""
+
+    role_name: Text = ""
+    scope_type: Text = ""
+    scope_uuid: Text = ""
 
 
 class Association(View):

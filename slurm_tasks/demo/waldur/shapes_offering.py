@@ -87,6 +87,7 @@ def plan_row(db: Database) -> Json:
 def offering_row(db: Database) -> Json:
     """Return the offering as its provider sees it."""
     no_options: Json = {"order": [], "options": {}}
+    shown: Json = {"service_provider_can_create_offering_user": db.shows_offering_users}
     row = {
         "url": f"{db.url}marketplace-provider-offerings/{db.offering_uuid}/",
         "uuid": db.offering_uuid,
@@ -115,8 +116,8 @@ def offering_row(db: Database) -> Json:
             component_row(db, component)
             for component in sorted(db.components.values(), key=lambda one: one.spec.name)
         ],
-        "plugin_options": PLUGIN_OPTIONS,
-        "secret_options": {"service_provider_can_create_offering_user": db.shows_offering_users},
+        "plugin_options": PLUGIN_OPTIONS | (shown if db.generation == "b" else {}),
+        "secret_options": shown if db.generation == "a" else {},
         "service_attributes": {},
         "state": db.offering_state,
         "native_name": "",

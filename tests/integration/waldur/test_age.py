@@ -147,7 +147,8 @@ def test_a_list_that_wants_a_day_after_all(server: Scripted) -> None:
 
     client = Client(settings_of(server.url))
     refusal = Answer(400, '{"modified": ["Enter a valid date."]}')
-    server.say([EMPTY, ME, Answer(body='{"version": "8.1.2"}'), refusal, EMPTY])
+    offering = Answer(body=f'{{"uuid": "{32 * "0"}"}}')  # it is looked at, as the list is empty
+    server.say([EMPTY, ME, Answer(body='{"version": "8.1.2"}'), refusal, EMPTY, offering, EMPTY])
     since = dt.datetime(2025, 3, 15, 12, tzinfo=dt.UTC)
     with capture_logs() as logs:
         for _ in range(2):
