@@ -14,7 +14,8 @@ SOMETHING = 2
 def plan(local: bool, timeout: int, as_json: bool) -> None:
     """Print what would change on the cluster, for all of the offering's resources.
 
-    Reads only. Exits with 0 when nothing would change, with 2 when something would.
+    Reads only. Exits with 0 when nothing would change, with 2 when something would. Then come
+    notes: limits that stay as they are, and accounts of ours that Waldur doesn't know any more.
     """
     report = _report(local, timeout, apply=False, allow_removals=None)
     common.end(_show(report, as_json, done=False))
@@ -50,12 +51,13 @@ def _report(
         )
         return report
     from slurm_tasks.model.messages import Intent
-    from slurm_tasks.sync import cluster, members
+    from slurm_tasks.sync import cluster, members, unlinked
 
     control = common.local_control()
     request = members.request(control, intent=Intent.UPDATE, dry_run=not apply)
     request = request.model_copy(update={"allow_removals": allow_removals})
-    return cluster.reconcile(request, common.local_headnode()).dump()
+    found = cluster.reconcile(request, common.local_headnode())
+    return (found if apply else unlinked.named(control, found)).dump()
 
 
 def _show(report: dict[str, Any], as_json: bool, *, done: bool) -> int:
@@ -64,6 +66,7 @@ def _show(report: dict[str, Any], as_json: bool, *, done: bool) -> int:
     changes = [(row["account"], text) for row in outcomes for text in row["changes"]]
     changes += [("no allocation", text) for text in report["tidied"]]
     notes = [(row["account"], row["status"], row["message"]) for row in outcomes if row["message"]]
+    remarks = [(row["account"], text) for row in outcomes for text in row["notes"]]
     if as_json:
         common.print_json(report)
     else:
@@ -71,6 +74,10 @@ def _show(report: dict[str, Any], as_json: bool, *, done: bool) -> int:
             click.echo(f"{account}: {text}")
         for account, status, message in notes:
             click.secho(f"{account}: {status}: {message}", fg="yellow")
+        for account, text in remarks:
+            click.secho(f"{account}: note: {text}", fg="yellow")
+        for text in report["unknown"]:
+            click.secho(text, fg="yellow")
         verb = "changed" if done else "to change"
         click.echo(f"{len(outcomes)} allocations, {len(changes)} {verb}")
     return SOMETHING if changes or notes else 0

@@ -102,6 +102,7 @@ class Desired(Message):
         backend_id: the account's name when Waldur knows one; it always wins.
         limits: TRES-minutes (MB-minutes) to set, -1 for unlimited; None leaves them alone.
         keep_limits: whether an account that exists keeps the limits it has.
+        configured: the TRES among the limits whose limit is the TRES configuration's.
         users: usernames that belong in the account; None leaves them alone.
         former: usernames that were put into it and may be of nobody any more (renamed, deleted);
             they may be removed from it like this offering's users.
@@ -122,6 +123,7 @@ class Desired(Message):
     backend_id: AccountName = ""
     limits: Limits | None = None
     keep_limits: bool = False
+    configured: frozenset[str] = frozenset()
     users: tuple[Username, ...] | None = None
     former: tuple[Username, ...] = ()
     adds_users: bool = True
@@ -187,6 +189,7 @@ class Outcome(Message):
         status: how it came out.
         message: why, for a person.
         changes: what was (or would be) done, a sentence each.
+        notes: what differs and stays so on purpose, a sentence each.
         limits: the account's limits now, TRES-minutes.
         users: the account's users now.
         waiting: users who belong in it and can't be added yet, with the reason.
@@ -199,6 +202,7 @@ class Outcome(Message):
     status: Status
     message: str = ""
     changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     limits: Found = {}
     users: tuple[str, ...] = ()
     waiting: dict[str, str] = {}
@@ -213,12 +217,17 @@ class ReconcileReport(Message):
         outcomes: one for each item, in their order.
         tidied: which empty accounts were (or would be) removed, a sentence each.
         writes: how many commands changed the cluster.
+        marked: allocations' accounts that the request didn't name, with the resource's uuid of
+            each; only where all of an offering's resources are planned.
+        unknown: those of them whose resource is gone from Waldur, a sentence each.
     """
 
     cluster: str
     outcomes: tuple[Outcome, ...]
     tidied: tuple[str, ...] = ()
     writes: int = 0
+    marked: dict[Annotated[str, AfterValidator(_named_account)], Uuid] = {}
+    unknown: tuple[str, ...] = ()
 
 
 class CollectRequest(Message):

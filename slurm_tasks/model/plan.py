@@ -137,15 +137,32 @@ def _creation(desired: Desired, state: Cluster, rules: Rules) -> list[Change]:
     ]
 
 
-def _settings(desired: Desired, account: Account, state: Cluster, rules: Rules) -> Iterator[Change]:
-    """Set the limits that differ, and what the flags want."""
-    differing = {
+def _differing(desired: Desired, account: Account) -> dict[str, int]:
+    return {
         name: value
         for name, value in (desired.limits or {}).items()
-        if not desired.keep_limits
-        and account.limits.get(name, UNLIMITED) != tres.listed(name, value)
+        if account.limits.get(name, UNLIMITED) != tres.listed(name, value)
     }
-    if differing:
+
+
+def notes(desired: Desired, account: Account) -> Iterator[str]:
+    """Say which limits of the TRES configuration the account has otherwise, and keeps so."""
+    if not desired.keep_limits:
+        return
+    for name, value in sorted(_differing(desired, account).items()):
+        if name in desired.configured:
+            has = account.limits.get(name, "none")
+            yield (
+                f"its limit of {name} is {has}, the TRES configuration says {value}"
+                " TRES-minutes; it stays until the allocation's next Update, or with"
+                " SLURM_LIMIT_OWNER=waldur until the next member sync"
+            )
+
+
+def _settings(desired: Desired, account: Account, state: Cluster, rules: Rules) -> Iterator[Change]:
+    """Set the limits that differ, and what the flags want."""
+    differing = _differing(desired, account)
+    if differing and not desired.keep_limits:
         yield SetLimits(account.name, differing)
     yield from _flags(desired, account, state, rules)
 

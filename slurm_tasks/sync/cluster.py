@@ -16,6 +16,7 @@ from slurm_tasks.errors import (
     TransientError,
 )
 from slurm_tasks.model import guard, names, tree
+from slurm_tasks.model import plan as planning
 from slurm_tasks.model.changes import AddUsers, Change, RemoveAccount, RemoveUsers, SetDefault
 from slurm_tasks.model.cluster import Cluster
 from slurm_tasks.model.messages import (
@@ -291,7 +292,18 @@ class _Pass:
             outcomes=outcomes,
             tidied=tidied,
             writes=self.writes,
+            marked=self._marked() if self._request.dry_run and self._request.tidy else {},
         )
+
+    def _marked(self) -> dict[str, str]:
+        """Return the allocations' accounts that nobody asked for, with their resources."""
+        asked = {item.desired.resource for item in self._items}
+        markers = ((a.name, names.marker(a.description)) for a in self._state.accounts.values())
+        return {
+            name: found[1]
+            for name, found in markers
+            if found and found[0] is Kind.ALLOCATION and found[1] not in asked
+        }
 
     def _count_drift(self) -> None:
         """Count the changes that the cluster needed although no order asked for them."""
@@ -327,6 +339,7 @@ class _Pass:
             status=applied if item.open else item.status,
             message=item.message,
             changes=tuple(map(str, item.changes)),
+            notes=tuple(planning.notes(item.desired, account)) if account and item.open else (),
             limits=dict(account.limits) if account else {},
             users=tuple(sorted(account.users)) if account else (),
             waiting=item.waiting,

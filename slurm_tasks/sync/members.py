@@ -122,6 +122,11 @@ def _desired(control: Control, resource: Resource, intent: Intent, people: Peopl
         backend_id=names.fold_backend_id(resource.backend_id),
         limits=limits,
         keep_limits=control.limit_owner == "slurm",
+        configured=frozenset(
+            name
+            for name, component in control.components.items()
+            if component.accounting_type == "usage"
+        ),
         paused=resource.paused,
         downscaled=resource.downscaled,
         restricted=bool(resource.restrict_member_access),

@@ -2,7 +2,12 @@
 
 from celery import Task, chain
 
-from slurm_tasks.celery_settings import MEMBERS_PLAN, MEMBERS_PUSH, MEMBERS_SYNC
+from slurm_tasks.celery_settings import (
+    MEMBERS_PLAN,
+    MEMBERS_PUSH,
+    MEMBERS_SYNC,
+    MEMBERS_UNLINKED,
+)
 from slurm_tasks.model.messages import Intent, ReconcileReport, Status
 from slurm_tasks.settings import Service, load
 from slurm_tasks.tasks import cluster, runtime
@@ -37,10 +42,25 @@ def plan(
 
     request = flow.request(control(), intent=Intent.UPDATE, dry_run=not apply)
     request = request.model_copy(update={"allow_removals": allow_removals})
-    step = cluster.reconcile if apply else cluster.inspect
+    expires = runtime.lifetime(load(Service).members_interval)
+    if apply:
+        return runtime.hand_over(self, cluster.reconcile.s(request.dump()).set(expires=expires))
     return runtime.hand_over(
-        self, step.s(request.dump()).set(expires=runtime.lifetime(load(Service).members_interval))
+        self,
+        chain(
+            cluster.inspect.s(request.dump()).set(expires=expires),
+            name_unlinked.s().set(expires=expires),
+        ),
     )
+
+
+@runtime.task(MEMBERS_UNLINKED)
+def name_unlinked(self: Task, report: ReconcileReport) -> ReconcileReport:  # noqa: ARG001 - Celery binds it
+    """Name the accounts of ours that Waldur doesn't know any more."""
+    from slurm_tasks.sync import unlinked
+    from slurm_tasks.tasks.control import control
+
+    return unlinked.named(control(), report)
 
 
 @runtime.task(MEMBERS_PUSH)
