@@ -277,6 +277,14 @@ CASES = {
             "body": models.ResourceBackendIDRequest(backend_id="hpc_1"),
         },
     ),
+    "terminate": Case(
+        "marketplace_provider_resources.marketplace_provider_resources_terminate",
+        lambda site: site.client.terminate(site.resource),
+        lambda site, models: {
+            "uuid": UUID(site.resource),
+            "body": models.ResourceTerminateRequest(),
+        },
+    ),
     "submit_report": Case(
         "marketplace_provider_resources.marketplace_provider_resources_submit_report",
         lambda site: site.client.submit_report(site.resource, [Section(header="h", body="b")]),
