@@ -13,7 +13,6 @@ _SINCE = {
     "7.9.0": "marketplace-provider-offerings/{uuid}/check_unique_backend_id/",
     "7.9.3": "marketplace-provider-offerings/{uuid}/make_unavailable/",
     "8.0.4": "marketplace-provider-resources/{uuid}/set_state_ok/",
-    "8.0.7": "marketplace-orders/{uuid}/retry/",
     "8.0.9": "marketplace-provider-offerings/{uuid}/sync_resources/",
     "8.1.0": "marketplace-provider-offerings/{uuid}/add_qos/",
 }

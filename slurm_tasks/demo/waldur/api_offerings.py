@@ -40,7 +40,7 @@ def offering_filters(db: Database) -> dict[str, Filter[str]]:
         "type": Filter(lambda _: OFFERING_TYPE, by_text),
         "name": Filter(lambda _: OFFERING_NAME, by_part),
         "name_exact": Filter(lambda _: OFFERING_NAME, by_text),
-        "state": Filter(lambda _: db.offering_state, by_text),
+        "state": Filter(lambda _: db.switches.offering_state, by_text),
     }
 
 
@@ -84,7 +84,7 @@ def get_public_offering(call: Call) -> Answer:
 
 def _require_changeable(call: Call) -> None:
     _require_offering(call)
-    if call.db.offering_state == "Archived":
+    if call.db.switches.offering_state == "Archived":
         raise invalid_list("It is not possible to update archived offering.")
 
 
@@ -124,8 +124,8 @@ def _moving(state: str) -> Handler:
         _require_offering(call)
         call.require(*PROVIDER_OWNERS)
         body = call.read(posted.PAUSE if state == "Paused" else {})
-        call.db.offering_state = state
-        call.db.paused_reason = body.get("paused_reason", "")
+        call.db.switches.offering_state = state
+        call.db.switches.paused_reason = body.get("paused_reason", "")
         return Answer(200, {"detail": "Offering state updated.", "state": state})
 
     return move
@@ -137,7 +137,7 @@ def update_integration(call: Call) -> Answer:
     call.require(*PROVIDER_OWNERS)
     options = call.read(posted.INTEGRATION).get("secret_options", {})
     shown = options.get("service_provider_can_create_offering_user", False)
-    call.db.shows_offering_users = bool(shown)
+    call.db.switches.shows_offering_users = bool(shown)
     return Answer()
 
 

@@ -14,7 +14,7 @@ from slurm_tasks.demo.waldur.filters import (
     since,
 )
 from slurm_tasks.demo.waldur.records import Order, OrderState, OrderType
-from slurm_tasks.demo.waldur.refusals import RefusedError, invalid, object_missing
+from slurm_tasks.demo.waldur.refusals import RefusedError, forbidden, invalid, object_missing
 from slurm_tasks.demo.waldur.shapes import OFFERING_TYPE, created_order_row, order_row
 from slurm_tasks.demo.waldur.values import (
     CONSUMER_OWNERS,
@@ -24,6 +24,7 @@ from slurm_tasks.demo.waldur.values import (
     Role,
     User,
 )
+from slurm_tasks.demo.waldur.versions import Feature
 
 
 def order_filters(db: Database) -> dict[str, Filter[Order]]:
@@ -63,7 +64,7 @@ def initial_state(user: User) -> OrderState:
 def _sees(db: Database, user: User, order: Order) -> bool:
     """Whether a person sees an order: its provider, its customer, and its project's team."""
     if user.role in (*PROVIDERS, *ORDERERS):
-        return True
+        return user.role != Role.MANAGER or db.has(Feature.MANAGERS_LIST_ORDERS)
     return user in db.members.get(order.resource.project_uuid, [])
 
 
@@ -79,6 +80,8 @@ def list_offering_orders(call: Call) -> Answer:
     call.require(*PROVIDERS)
     if plain_uuid(call.uuid) != call.db.offering_uuid:
         raise object_missing("Offering")
+    if call.db.has(Feature.OFFERING_ORDERS_BY_ROLE) and call.user.role == Role.PROVIDER_MANAGER:
+        raise forbidden()
     call.note_agent()
     return page_of(call, list(call.db.orders.values()), order_row, {}, {}, fields.ORDER)
 
@@ -131,9 +134,9 @@ def approve_by_consumer(call: Call) -> Answer:
 
 
 def approve_by_provider(call: Call) -> Answer:
-    """Approve as the provider; GEN-A answers nothing, GEN-B a sentence."""
+    """Approve as the provider; older servers answer nothing, newer ones a sentence."""
     order = _order(call, *PROVIDER_OWNERS)
-    if call.db.generation == "a":
+    if not call.db.has(Feature.APPROVAL_ANSWERS):
         call.refuse_body()
         orders.approve_by_provider(call.db, order, call.user)
         return Answer()
@@ -150,9 +153,15 @@ def reject_by_provider(call: Call) -> Answer:
     return Answer()
 
 
+def _managed(call: Call) -> Order:
+    """Return the order of a path to who may set its state: newer servers' managers, too."""
+    managers = (Role.MANAGER,) if call.db.has(Feature.MANAGERS_END_ORDERS) else ()
+    return _order(call, *PROVIDER_OWNERS, *managers)
+
+
 def set_state_executing(call: Call) -> Answer:
     """Move an order to executing without processing it."""
-    order = _order(call, *PROVIDER_OWNERS)
+    order = _managed(call)
     call.refuse_body()
     orders.set_executing(call.db, order)
     return Answer()
@@ -160,7 +169,7 @@ def set_state_executing(call: Call) -> Answer:
 
 def set_state_done(call: Call) -> Answer:
     """Complete an order."""
-    order = _order(call, *PROVIDER_OWNERS)
+    order = _managed(call)
     call.refuse_body()
     orders.set_done(call.db, order)
     return Answer()
@@ -168,8 +177,16 @@ def set_state_done(call: Call) -> Answer:
 
 def set_state_erred(call: Call) -> Answer:
     """Fail an order; without either text GEN-A breaks."""
-    order = _order(call, *PROVIDER_OWNERS)
+    order = _managed(call)
     orders.set_erred(call.db, order, call.read(posted.FAILURE))
+    return Answer()
+
+
+def retry(call: Call) -> Answer:
+    """Let a failed order be carried out again (GEN-B)."""
+    order = _order(call, *PROVIDER_OWNERS)
+    call.refuse_body()
+    orders.retry(call.db, order)
     return Answer()
 
 
@@ -197,6 +214,7 @@ ENDPOINTS = (
     action("marketplace-orders/{uuid}/set_state_done/", set_state_done),
     action("marketplace-orders/{uuid}/set_state_erred/", set_state_erred),
     action("marketplace-orders/{uuid}/set_backend_id/", set_backend_id, generations="b"),
+    action("marketplace-orders/{uuid}/retry/", retry, feature=Feature.RETRY_ORDERS),
     action("marketplace-orders/{uuid}/cancel/", cancel),
     listing("marketplace-provider-offerings/{uuid}/orders/", "b", get=list_offering_orders),
 )

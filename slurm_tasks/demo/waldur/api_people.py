@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from slurm_tasks.demo.waldur import fields, offering_users, posted
+from slurm_tasks.demo.waldur import consent, fields, offering_users, posted
 from slurm_tasks.demo.waldur.calls import (
     READ_METHODS,
     Answer,
@@ -43,6 +43,7 @@ from slurm_tasks.demo.waldur.values import (
     Role,
     User,
 )
+from slurm_tasks.demo.waldur.versions import Feature
 
 
 def offering_user_filters(db: Database) -> dict[str, Filter[OfferingUser]]:
@@ -59,7 +60,7 @@ def offering_user_filters(db: Database) -> dict[str, Filter[OfferingUser]]:
         "created": Filter(lambda ou: ou.created, changed),
         "modified": Filter(lambda ou: ou.modified, changed),
     }
-    if db.generation == "b":
+    if db.has(Feature.ACCOUNT_STATES):
         filters["state"] = chosen_of(lambda ou: ou.state.value, OfferingUserState)
     return filters
 
@@ -92,8 +93,9 @@ def forbid(_call: Call) -> Answer:
 def _visible(call: Call) -> list[OfferingUser]:
     """Return the offering users that a person sees, by username: without the option only his."""
     everybody = sorted(call.db.offering_users.values(), key=lambda ou: ou.username)
-    if call.user.role in PROVIDERS and call.db.shows_offering_users:
-        return everybody
+    if call.user.role in PROVIDERS and call.db.switches.shows_offering_users:
+        shown = consent.shown_to(call.db, call.user, [ou.user for ou in everybody])
+        return [ou for ou in everybody if ou.user in shown]
     return [ou for ou in everybody if ou.user.uuid == call.user.uuid]
 
 

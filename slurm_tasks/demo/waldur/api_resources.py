@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from slurm_tasks.demo.waldur import fields, orders, posted
+from slurm_tasks.demo.waldur import consent, fields, orders, posted, resource_rules
 from slurm_tasks.demo.waldur.api_orders import initial_state
 from slurm_tasks.demo.waldur.calls import (
     Answer,
@@ -22,6 +22,7 @@ from slurm_tasks.demo.waldur.filters import (
     by_text,
     by_uuid,
     chosen_of,
+    select,
     since,
     since_day,
     values,
@@ -32,14 +33,14 @@ from slurm_tasks.demo.waldur.records import (
     Resource,
     ResourceState,
 )
-from slurm_tasks.demo.waldur.refusals import object_missing
+from slurm_tasks.demo.waldur.refusals import object_missing, server_error
 from slurm_tasks.demo.waldur.shapes import OFFERING_TYPE
 from slurm_tasks.demo.waldur.shapes_resources import (
     allocation_row,
     plan_period_row,
     resource_row,
 )
-from slurm_tasks.demo.waldur.shapes_users import team_row
+from slurm_tasks.demo.waldur.shapes_users import resource_role_row, team_row
 from slurm_tasks.demo.waldur.values import (
     ORDERERS,
     PROVIDER_OWNERS,
@@ -48,6 +49,7 @@ from slurm_tasks.demo.waldur.values import (
     Role,
     User,
 )
+from slurm_tasks.demo.waldur.versions import Feature
 
 
 def resource_filters(db: Database) -> dict[str, Filter[Resource]]:
@@ -118,6 +120,14 @@ def provided(call: Call) -> Resource:
     return resource
 
 
+def _owned(call: Call) -> Resource:
+    """Return the resource of a provider's path to whom GEN-B's managers of offerings aren't."""
+    resource = provided(call)
+    if call.db.generation == "b":
+        call.require(*PROVIDER_OWNERS)
+    return resource
+
+
 def _ordered(call: Call) -> Resource:
     """Return the resource of a consumer's path; to other people it does not exist."""
     resource = call.db.resource(call.uuid)
@@ -171,6 +181,7 @@ def set_backend_id(call: Call) -> Answer:
     backend_id = call.read(posted.BACKEND_ID)["backend_id"]
     if backend_id == resource.backend_id:
         return Answer(200, {"status": "Resource backend_id is not changed."})
+    resource_rules.check_backend_id(call.db, resource, backend_id)
     resource.backend_id = backend_id
     return _changed(call, resource, "Resource backend_id has been changed.")
 
@@ -184,17 +195,29 @@ def set_backend_metadata(call: Call) -> Answer:
 
 def submit_report(call: Call) -> Answer:
     """Replace the report that the customer reads."""
-    resource = provided(call)
+    resource = _owned(call)
     resource.report = call.read(posted.REPORT)["report"]
     return _changed(call, resource, "Report is submitted")
 
 
 def get_team(call: Call) -> Answer:
-    """Answer the current members of the resource's project."""
+    """Answer the current members of the resource's project; GEN-B sorts them."""
     resource = provided(call)
-    call.refuse_unknown(())
-    team = call.db.members.get(resource.project_uuid, [])
-    return Answer(200, [team_row(call.db, user) for user in team])
+    filters: dict[str, Filter[User]] = {
+        "has_consent": Filter(lambda user: consent.has_agreed(call.db, user), by_flag)
+    }
+    known = filters if call.db.has(Feature.CONSENT) else {}
+    call.refuse_unknown(known)
+    team = consent.shown_to(call.db, call.user, call.db.members.get(resource.project_uuid, []))
+    if call.db.generation == "b":
+        team = sorted(team, key=lambda user: user.username)
+    return Answer(200, [team_row(call.db, user) for user in select(team, known, call.query)])
+
+
+def list_users(call: Call) -> Answer:
+    """Answer who has a role on the resource itself, which the team doesn't show (GEN-B)."""
+    people = call.db.resource_roles.get(provided(call).uuid, [])
+    return page_of(call, people, resource_role_row, {}, {})
 
 
 def get_plan_periods(call: Call) -> Answer:
@@ -221,15 +244,17 @@ def get_details(call: Call) -> Answer:
 
 def set_limits(call: Call) -> Answer:
     """Set the limits without an order (GEN-B): wrapped, unlike those of slurm-remote."""
-    resource = provided(call)
-    resource.limits = call.read(posted.SET_LIMITS)["limits"]
+    resource = _owned(call)
+    resource_rules.set_limits(call.db, resource, call.read(posted.SET_LIMITS)["limits"])
     return _changed(call, resource, "Resource limits have been changed.")
 
 
 def set_as_ok(call: Call) -> Answer:
-    """Repair a resource (GEN-B)."""
-    resource = provided(call)
+    """Repair a resource (GEN-B); one that has ended breaks the server."""
+    resource = _owned(call)
     call.refuse_body()
+    if resource.state == ResourceState.TERMINATED:
+        raise server_error()
     resource.error_message = resource.error_traceback = ""
     _set_state(call, resource, ResourceState.OK)
     return Answer()
@@ -337,6 +362,7 @@ ENDPOINTS = (
     action(_PROVIDED + "{uuid}/set_limits/", set_limits, generations="b"),
     action(_PROVIDED + "{uuid}/refresh_last_sync/", refresh_last_sync, generations="b"),
     reading(_PROVIDED + "{uuid}/team/", get_team),
+    reading(_PROVIDED + "{uuid}/list_users/", list_users, feature=Feature.RESOURCE_ROLES),
     reading(_PROVIDED + "{uuid}/plan_periods/", get_plan_periods),
     reading(_PROVIDED + "{uuid}/details/", get_details),
     listing(_CONSUMED, get=list_ordered),

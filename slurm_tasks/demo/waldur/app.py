@@ -15,10 +15,12 @@ from slurm_tasks.demo.waldur import (
     api_offerings,
     api_orders,
     api_people,
+    api_providers,
     api_resources,
     api_slurm,
     api_usages,
     orders,
+    resource_rules,
 )
 from slurm_tasks.demo.waldur.calls import Answer, Call, Endpoint
 from slurm_tasks.demo.waldur.database import Database
@@ -27,6 +29,7 @@ from slurm_tasks.demo.waldur.values import User
 from slurm_tasks.demo.waldur.versions import Server
 
 BASE = "/api/"
+_RESOURCES = ("marketplace-provider-resources/", "marketplace-resources/")
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *api_orders.ENDPOINTS,
@@ -34,6 +37,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *api_slurm.ENDPOINTS,
     *api_usages.ENDPOINTS,
     *api_people.ENDPOINTS,
+    *api_providers.ENDPOINTS,
     *api_offerings.ENDPOINTS,
 )
 
@@ -94,6 +98,8 @@ class Api:
         )
         if request.method not in ("GET", "HEAD"):
             call.refuse_unknown(())
+        if request.method == "POST" and endpoint.path.startswith(_RESOURCES):
+            resource_rules.check_available(self._db)
         return handler(call)
 
     def _find(self, path: str) -> tuple[Endpoint, str] | None:

@@ -141,9 +141,11 @@ def detail(path: str, generations: str = "ab", **handlers: Handler) -> Endpoint:
     return Endpoint(path, _by_method(handlers), DETAIL_METHODS, generations)
 
 
-def reading(path: str, handler: Handler, generations: str = "ab") -> Endpoint:
+def reading(
+    path: str, handler: Handler, generations: str = "ab", feature: Feature | None = None
+) -> Endpoint:
     """Return an endpoint that only reads."""
-    return Endpoint(path, _by_method({"get": handler}), READ_METHODS, generations)
+    return Endpoint(path, _by_method({"get": handler}), READ_METHODS, generations, feature)
 
 
 def action(

@@ -30,7 +30,7 @@ def create(db: Database, body: Json) -> None:
         raise server_error()
     component = OfferingComponent(new_uuid(), Component(body["type"], body["name"], ""))
     _fill(component, body)
-    db.add_component(component)
+    db.save_component(component)
 
 
 def update(db: Database, component: OfferingComponent, body: Json) -> None:
@@ -43,6 +43,7 @@ def update(db: Database, component: OfferingComponent, body: Json) -> None:
     if other is not None and other is not component:
         raise server_error()
     _fill(component, body)
+    db.save_component(component)
 
 
 def remove(db: Database, body: Json) -> None:

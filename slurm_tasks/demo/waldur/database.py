@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TypeVar
@@ -61,12 +61,14 @@ def plain_uuid(text: str) -> str | None:
 class Database:
     """All records, by uuid; dictionaries keep the order of creation."""
 
+    url = ""
+    """Of the API; known when the server runs."""
+
     def __init__(self, server: Server, components: Iterable[Component], job_delay: float) -> None:
         self.server = server
         self.switches = Switches()
         self.job_delay = job_delay
         self.clock: Clock = utc_now
-        self.url = ""
         self.offering_uuid = new_uuid()
         self.provider_uuid = new_uuid()
         self.other_provider_uuid = new_uuid()
@@ -94,13 +96,13 @@ class Database:
         self.user_limits: dict[tuple[str, str, str], Decimal] = {}
         """Resource uuid, component and offering user's uuid to that user's limit."""
         self.components: dict[str, OfferingComponent] = {}
+        self.agreed: set[str] = set()
+        """Uuids of the people who have agreed to the offering's terms."""
+        self.resource_roles: dict[str, list[User]] = {}
+        """Resource uuid to the people who have a role on that resource."""
         self.closed_periods: set[date] = set()
         self.agent_seen: datetime | None = None
         """When a site agent last asked for a list of this offering's."""
-        self.offering_state = "Active"
-        self.paused_reason = ""
-        self.shows_offering_users = True
-        """The option `service_provider_can_create_offering_user`: else its users are hidden."""
         self.offering_metadata: dict[str, object] = {}
         self._jobs: list[Job] = []
         self.strict = True
@@ -110,7 +112,7 @@ class Database:
         self.worker_is_late = False
         """Whether it does what had to wait for it."""
         for spec in components:
-            self.add_component(OfferingComponent(new_uuid(), spec))
+            self.save_component(OfferingComponent(new_uuid(), spec))
         # A component that is added later gets no price by itself.
         self.prices = {component.spec.type: 0.0 for component in self.components.values()}
         """What the plan asks for a unit of a component; without an entry it has no price."""
@@ -177,8 +179,10 @@ class Database:
         self._user_of_token[token] = user
         return user
 
-    def add_component(self, component: OfferingComponent) -> None:
-        """Add a component to the offering."""
+    def save_component(self, component: OfferingComponent) -> None:
+        """Add a component to the offering, or store what has changed in it."""
+        if component.spec.limit_period is None and self.has(Feature.MONTH_BY_DEFAULT):
+            component.spec = replace(component.spec, limit_period="month")
         self.components[component.uuid] = component
 
     def add_order(self, order: Order) -> None:
@@ -260,6 +264,14 @@ class Database:
     ) -> ComponentUsage | None:
         """Return a resource's usage of a component in a month."""
         return self._usage_of.get((resource.uuid, component.uuid, period))
+
+    def usages_of(self, resource: Resource, component: OfferingComponent) -> list[ComponentUsage]:
+        """Return a resource's usages of a component, of all months."""
+        return [
+            usage
+            for usage in self.usages.values()
+            if usage.resource is resource and usage.component is component
+        ]
 
     def user_usage_of(self, usage: ComponentUsage, username: str) -> UserUsage | None:
         """Return a username's share of a component usage."""

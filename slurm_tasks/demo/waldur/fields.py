@@ -122,3 +122,17 @@ INTEGRATION_STATUS = _names(
     status last_request_timestamp offering url
     """
 )
+SERVICE_PROVIDER = _names(
+    """
+    url uuid created description enable_notifications customer customer_name customer_uuid
+    customer_image customer_abbreviation customer_native_name customer_country image
+    organization_group organization_groups offering_count
+    """
+)
+PROJECT_PERMISSION = _names(
+    """
+    role created expiration_time created_by created_by_full_name created_by_username project
+    project_uuid project_name project_created project_end_date customer_uuid customer_name
+    user user_full_name user_native_name user_username user_uuid user_email role_name
+    """
+)

@@ -37,7 +37,7 @@ ACTIONS: dict[str, tuple[tuple[State, ...], State]] = {
 
 def make_offering_users(db: Database, resource: Resource) -> None:
     """Make an offering user without a username for each project member who has none."""
-    if not db.shows_offering_users:
+    if not db.switches.shows_offering_users:
         return
     for user in db.members.get(resource.project_uuid, []):
         if db.offering_user_of(user) is None:
@@ -53,7 +53,7 @@ def join(db: Database, project_uuid: str, user: User) -> None:
         resource.project_uuid == project_uuid and resource.state == ResourceState.OK
         for resource in db.resources.values()
     )
-    if allocated and db.shows_offering_users and db.offering_user_of(user) is None:
+    if allocated and db.switches.shows_offering_users and db.offering_user_of(user) is None:
         add(db, user)
 
 

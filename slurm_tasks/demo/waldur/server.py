@@ -36,6 +36,7 @@ from slurm_tasks.demo.waldur.wire import Wire
 _PEOPLE = (
     ("staff", "Stella Staff", Role.STAFF),
     ("provider", "Prov Owner", Role.PROVIDER),
+    ("provmanager", "Petra Manager", Role.PROVIDER_MANAGER),
     ("offmanager", "Otto Manager", Role.MANAGER),
     ("custowner", "Carl Owner", Role.CUSTOMER),
     ("padmin", "Peter Admin", Role.ADMIN),
@@ -207,7 +208,7 @@ class WaldurSimulator:
     def show_offering_users(self, *, shown: bool) -> None:
         """Set the offering's option `service_provider_can_create_offering_user`."""
         with self._lock:
-            self._db.shows_offering_users = shown
+            self._db.switches.shows_offering_users = shown
 
     def unlink(self, resource_uuid: str) -> None:
         """Forget a resource and its orders without an end of it, as staff can."""
@@ -255,6 +256,16 @@ class WaldurSimulator:
         """Suspend a person's access to the offering, or give it back."""
         with self._lock:
             self._consumer.set_restricted(user, restricted=restricted)
+
+    def agree(self, user: User) -> None:
+        """Let a person agree to the offering's terms."""
+        with self._lock:
+            self._db.agreed.add(user.uuid)
+
+    def add_resource_user(self, resource_uuid: str, user: User) -> None:
+        """Give a person a role on a resource, outside of its project."""
+        with self._lock:
+            self._db.resource_roles.setdefault(resource_uuid, []).append(user)
 
     def order_create(
         self,

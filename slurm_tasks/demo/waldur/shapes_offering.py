@@ -87,7 +87,7 @@ def plan_row(db: Database) -> Json:
 def offering_row(db: Database) -> Json:
     """Return the offering as its provider sees it."""
     no_options: Json = {"order": [], "options": {}}
-    shown: Json = {"service_provider_can_create_offering_user": db.shows_offering_users}
+    shown: Json = {"service_provider_can_create_offering_user": db.switches.shows_offering_users}
     row = {
         "url": f"{db.url}marketplace-provider-offerings/{db.offering_uuid}/",
         "uuid": db.offering_uuid,
@@ -119,7 +119,7 @@ def offering_row(db: Database) -> Json:
         "plugin_options": PLUGIN_OPTIONS | (shown if db.generation == "b" else {}),
         "secret_options": shown if db.generation == "a" else {},
         "service_attributes": {},
-        "state": db.offering_state,
+        "state": db.switches.offering_state,
         "native_name": "",
         "native_description": "",
         "vendor_details": "",
@@ -134,7 +134,7 @@ def offering_row(db: Database) -> Json:
         "billable": True,
         "scope": None,
         "files": [],
-        "paused_reason": db.paused_reason,
+        "paused_reason": db.switches.paused_reason,
         "datacite_doi": "",
         "citation_count": -1,
         "latitude": None,

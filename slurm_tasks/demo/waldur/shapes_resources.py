@@ -149,7 +149,7 @@ def _newer_or_older_keys(db: Database, resource: Resource) -> Json:
     customer = db.customer_of_resource(resource)
     return {
         "offering_slug": slug(OFFERING_NAME),
-        "offering_state": "Active",
+        "offering_state": db.switches.offering_state,
         "offering_backend_id": "",
         "project_slug": slug(project.name),
         "customer_slug": slug(customer.name),

@@ -4,10 +4,12 @@ from slurm_tasks.demo.waldur.database import Database
 from slurm_tasks.demo.waldur.records import OfferingUser
 from slurm_tasks.demo.waldur.shapes import OFFERING_NAME, PROVIDER_NAME, slug, stamp
 from slurm_tasks.demo.waldur.values import Customer, Json, Project, Role, User
+from slurm_tasks.demo.waldur.versions import Feature
 
-_ROLE_NAMES = {
+ROLE_NAMES = {
     Role.PROVIDER: ("CUSTOMER.OWNER", "customer"),
     Role.OTHER_PROVIDER: ("CUSTOMER.OWNER", "customer"),
+    Role.PROVIDER_MANAGER: ("CUSTOMER.MANAGER", "customer"),
     Role.MANAGER: ("OFFERING.MANAGER", "offering"),
     Role.CUSTOMER: ("CUSTOMER.OWNER", "customer"),
     Role.ADMIN: ("PROJECT.ADMIN", "project"),
@@ -67,9 +69,27 @@ def team_row(db: Database, user: User) -> Json:
         "expiration_time": None,
         "offering_user_username": None if offering_user is None else offering_user.username,
     }
-    if db.generation == "b":
+    if db.has(Feature.TEAM_ACCOUNT_STATES):
         row["offering_user_state"] = None if offering_user is None else offering_user.state.value
     return row
+
+
+def resource_role_row(db: Database, user: User) -> Json:
+    """Return a person's role on a resource."""
+    return {
+        "uuid": user.uuid,
+        "created": stamp(db.created),
+        "expiration_time": None,
+        "role_name": "RESOURCE.MEMBER",
+        "role_uuid": db.category_uuid,
+        "user_email": user.email,
+        "user_full_name": user.full_name,
+        "user_username": user.username,
+        "user_uuid": user.uuid,
+        "user_image": None,
+        "created_by_full_name": "",
+        "created_by_uuid": None,
+    }
 
 
 def offering_user_row(db: Database, offering_user: OfferingUser) -> Json:
@@ -94,12 +114,13 @@ def offering_user_row(db: Database, offering_user: OfferingUser) -> Json:
     }
     if db.generation == "a":
         return row | {"propagation_date": stamp(offering_user.propagation_date)}
+    if db.has(Feature.ACCOUNT_STATES):
+        row["state"] = offering_user.state.value
     return row | {
         "user_email": user.email,
-        "state": offering_user.state.value,
         "service_provider_comment": offering_user.service_provider_comment,
         "service_provider_comment_url": offering_user.service_provider_comment_url,
-        "has_consent": False,
+        "has_consent": user.uuid in db.agreed,
         "requires_reconsent": False,
         "has_compliance_checklist": False,
         "consent_data": None,
@@ -109,7 +130,7 @@ def offering_user_row(db: Database, offering_user: OfferingUser) -> Json:
 def _permissions(db: Database, user: User) -> list[Json]:
     if user.role == Role.STAFF:
         return []
-    name, scope_type = _ROLE_NAMES[user.role]
+    name, scope_type = ROLE_NAMES[user.role]
     return [
         {
             "user_uuid": user.uuid,
@@ -135,7 +156,7 @@ def _permissions(db: Database, user: User) -> list[Json]:
 def _scopes(db: Database, user: User) -> list[tuple[Customer | Project, Customer]]:
     """Return where a person has their role, and the customer that it belongs to."""
     provider = Customer(db.provider_uuid, PROVIDER_NAME)
-    if user.role == Role.PROVIDER:
+    if user.role in (Role.PROVIDER, Role.PROVIDER_MANAGER):
         return [(provider, provider)]
     if user.role == Role.OTHER_PROVIDER:
         other = Customer(db.other_provider_uuid, "Another provider")

@@ -31,10 +31,8 @@ def check_amount(
         stored = sum(
             (
                 usage.usage
-                for usage in db.usages.values()
-                if usage.resource is resource
-                and usage.component is component
-                and _same_period(period, usage.billing_period, month)
+                for usage in db.usages_of(resource, component)
+                if _same_period(period, usage.billing_period, month)
             ),
             Decimal(0),
         )

@@ -1,5 +1,6 @@
 """Usage reports: absolute values per component and month, per username beneath them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -64,8 +65,28 @@ def set_usage(db: Database, user: User, body: Json) -> None:
         if db.generation == "a":
             usage_caps.check_amount(db, resource, components[report.type], report.amount, period)
         _store(db, resource, components[report.type], report, when)
-    # Waldur overwrites: a component that this report leaves out is gone from the resource.
-    resource.current_usages = {report.type: report.amount for report in reports}
+    _note_current(db, resource, reports, components)
+
+
+def _note_current(
+    db: Database,
+    resource: Resource,
+    reports: list[Report],
+    components: Mapping[str, OfferingComponent],
+) -> None:
+    """Show the usage on the resource.
+
+    Newer servers change what was reported, to its latest month's. Others overwrite all: a
+    component that a report leaves out is gone from the resource.
+    """
+    resource.modified = db.now()
+    if not db.has(Feature.OWN_CURRENT_USAGES):
+        resource.current_usages = {report.type: report.amount for report in reports}
+        return
+    for report in reports:
+        rows = db.usages_of(resource, components[report.type])
+        latest = max(rows, key=lambda row: row.billing_period)
+        resource.current_usages[report.type] = latest.usage
 
 
 def set_user_usage(db: Database, user: User, usage: ComponentUsage, body: Json) -> None:

@@ -19,6 +19,7 @@ class Role(StrEnum):
 
     STAFF = "staff"
     PROVIDER = "provider"  # CUSTOMER.OWNER of the service provider
+    PROVIDER_MANAGER = "provider_manager"  # CUSTOMER.MANAGER of the service provider
     MANAGER = "manager"  # OFFERING.MANAGER
     OTHER_PROVIDER = "other_provider"  # CUSTOMER.OWNER of another service provider
     CUSTOMER = "customer"  # CUSTOMER.OWNER of every consumer
@@ -26,8 +27,9 @@ class Role(StrEnum):
     MEMBER = "member"  # PROJECT.MEMBER
 
 
-PROVIDERS = (Role.STAFF, Role.PROVIDER, Role.MANAGER)
-PROVIDER_OWNERS = (Role.STAFF, Role.PROVIDER)
+PROVIDERS = (Role.STAFF, Role.PROVIDER, Role.PROVIDER_MANAGER, Role.MANAGER)
+PROVIDER_OWNERS = (Role.STAFF, Role.PROVIDER, Role.PROVIDER_MANAGER)
+"""Who has rights on the provider: its owner has all, others by their role; here the same."""
 CONSUMERS = (Role.STAFF, Role.CUSTOMER, Role.ADMIN, Role.MEMBER)
 CONSUMER_OWNERS = (Role.STAFF, Role.CUSTOMER)
 ORDERERS = (Role.STAFF, Role.CUSTOMER, Role.ADMIN)

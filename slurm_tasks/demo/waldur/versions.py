@@ -38,6 +38,20 @@ class Feature(StrEnum):
     UNMADE_IS_TERMINATED = "a Create that fails without a backend id terminates the resource"
     LATE_OFFERING_USERS = "offering users are made by Celery, after the order is done"
     LIMITS_BREAK_UPDATES = "a limit of what isn't limit-based makes an Update's done a 500"
+    STRICT_LIMITS = "set_limits refuses what is no component, and drops what a policy sets"
+    MONTH_BY_DEFAULT = "a component without a limit_period is stored with `month`"
+    OWN_CURRENT_USAGES = "a report changes the current usages of its own components only"
+    UNAVAILABLE_OFFERINGS = "an offering may be Unavailable: its resources can't be changed"
+    BACKEND_ID_RULES = "an offering may have rules for its resources' backend ids"
+    CONSENT = "people who haven't agreed to the terms may be hidden from the provider"
+    RESOURCE_ROLES = "people may have a role on one resource alone"
+    ACCOUNT_STATES = "offering users have a state"
+    TEAM_ACCOUNT_STATES = "a team's rows have the state of the offering user"
+    MANAGERS_LIST_ORDERS = "marketplace-orders/ shows an offering's orders to its manager"
+    MANAGERS_END_ORDERS = "an offering's manager may set the states of its orders"
+    OFFERING_ORDERS_BY_ROLE = "an offering's orders/ is open to owners and its managers only"
+    APPROVAL_ANSWERS = "approve_by_provider takes attributes and answers JSON"
+    UNSTABLE_LISTS = "lists of usages have no unique order: equal rows change places between pages"
     RETRY_ORDERS = "orders/{uuid}/retry/ exists"
     MONTHLY_CAPS_TWICE = "the row that is replaced counts against a limit_amount of a month, too"
 
@@ -81,6 +95,20 @@ SPANS = {
     Feature.LIMITS_BREAK_UPDATES: Span(
         until="8.1.2", proof="S of May and autumn 2026; R for A", older=True
     ),
+    Feature.STRICT_LIMITS: Span("8.0.9", proof="S of autumn 2026; S of May 2026 doesn't"),
+    Feature.MONTH_BY_DEFAULT: Span("7.9.6", proof="S of May 2026; 2026"),
+    Feature.OWN_CURRENT_USAGES: Span("8.1.0", proof="S; mid-2026"),
+    Feature.UNAVAILABLE_OFFERINGS: Span("7.9.2", proof="C from 7.9.2 to 7.9.9; S of Feb 2026"),
+    Feature.BACKEND_ID_RULES: Span("8.0.5", proof="S; the rules in detail are not known"),
+    Feature.CONSENT: Span("8.0.9", proof="C, S"),
+    Feature.RESOURCE_ROLES: Span("8.0.9", proof="C, S"),
+    Feature.ACCOUNT_STATES: Span("7.7.5", proof="C"),
+    Feature.TEAM_ACCOUNT_STATES: Span("7.8.2", proof="C"),
+    Feature.MANAGERS_LIST_ORDERS: Span("8.0.6", proof="S, about March 2026; R for A", older=True),
+    Feature.MANAGERS_END_ORDERS: Span("8.0.6", proof="D, S"),
+    Feature.OFFERING_ORDERS_BY_ROLE: Span(until="7.9.6", proof="S of autumn 2025"),
+    Feature.APPROVAL_ANSWERS: Span("8.0.4", proof="C"),
+    Feature.UNSTABLE_LISTS: Span(proof="S"),
     Feature.RETRY_ORDERS: Span("8.0.7", proof="C, D"),
     Feature.MONTHLY_CAPS_TWICE: Span(until="8.1.2", proof="S of May 2026; R for A, which doesn't"),
 }
@@ -117,6 +145,7 @@ class Server:
 _NOT_YET = frozenset(
     {
         Feature.LIMITS_BREAK_UPDATES,
+        Feature.MONTH_BY_DEFAULT,
         Feature.MONTHLY_CAPS_TWICE,
         Feature.PARTS_NOW,
         Feature.PAST_LIMITS,

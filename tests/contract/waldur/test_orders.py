@@ -240,11 +240,11 @@ def test_consumer_may_not_approve_for_the_provider(site: Site) -> None:
     assert answer.status_code == 403
 
 
-def test_manager_may_not_complete(site: Site) -> None:
+def test_manager_may_not_complete(old: Site) -> None:
     """An offering's manager reads orders and sets backend ids, but completes no order."""
-    order = pending(site)
-    path = f"marketplace-provider-resources/{site.resource_of(order)}/set_backend_id/"
-    with site.client_of(Role.MANAGER) as manager:
+    order = pending(old)
+    path = f"marketplace-provider-resources/{old.resource_of(order)}/set_backend_id/"
+    with old.client_of(Role.MANAGER) as manager:
         assert manager.get(f"marketplace-orders/{order}/").status_code == 200
         assert manager.post(path, json={"backend_id": "x"}).status_code == 200
         assert manager.post(f"marketplace-orders/{order}/set_state_done/").status_code == 403

@@ -242,6 +242,20 @@ def test_limit_amount(period: str, version: str, refused: bool) -> None:
         assert site.report(resource, cpu=101).status_code == (400 if refused else 201)
 
 
+def test_lists_without_an_order() -> None:
+    """Rows of the same moment and component may come on two pages, and others on none [S]."""
+    with site_of("8.1.3") as site:
+        for number in range(6):
+            resource = site.allocated(f"alloc-{number}")
+            report(site, resource, NOVEMBER, "cpu").raise_for_status()
+        path, query = "marketplace-component-usages/", {"page_size": 3, "o": "billing_period"}
+        pages = [site.get(path, **query, page=page) for page in (1, 2)]
+        found = [row["uuid"] for page in pages for row in page]
+        assert len(found) == 6
+        assert len(set(found)) == 3
+        assert len({row["uuid"] for row in site.get(path)}) == 6
+
+
 def test_limit_amount_of_a_limit_based_component() -> None:
     """Only usage-based components are looked at [S]."""
     capped = Component("ram", "RAM", "GB-hours", limit_period="month", limit_amount=10)
