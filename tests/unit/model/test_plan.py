@@ -556,10 +556,11 @@ def clusters(draw: st.DrawFn) -> Cluster:
         description = usual if draw(mostly) else draw(descriptions)
         place = draw(places)
         if place == "here":
+            users = draw(users_of_an_account)
             accounts[name] = Account(
                 *(name, list(accounts)[draw(numbers) % len(accounts)], description),
-                *(draw(some_limits), draw(users_of_an_account), draw(either)),
-                *(draw(some_qos), draw(users_of_an_account)),
+                *(draw(some_limits), users, draw(either)),
+                *(draw(some_qos), draw(users_of_an_account) & users),  # held where associated
             )
         elif place == "bare":
             bare[name] = description
