@@ -10,6 +10,7 @@ from slurm_tasks.cli import common
 if TYPE_CHECKING:
     from slurm_tasks.model.findings import Finding
     from slurm_tasks.model.messages import CheckRequest
+    from slurm_tasks.sync.control import Control
 
 _MARKS = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "failed": ("FAIL", "red")}
 
@@ -66,6 +67,7 @@ def _findings(local: bool, timeout: int) -> Iterator["Finding"]:
     common.quiet_logs()
     consumers = yield from _broker()
     request = CheckRequest()
+    control = None
     try:
         control = common.local_control()
     except ConfigurationError as error:
@@ -83,6 +85,9 @@ def _findings(local: bool, timeout: int) -> Iterator["Finding"]:
         yield from _slurm_by_queue(request, timeout)
     else:
         yield failed("SLURM", "not looked at: no head-node worker runs (or check with --local)")
+        return
+    if control:
+        yield from _unlinked(control, local, timeout)
 
 
 def _broker() -> Generator["Finding", None, frozenset[str]]:
@@ -113,6 +118,26 @@ def _broker() -> Generator["Finding", None, frozenset[str]]:
                 f"queue {queue!r} has none; start one: celery -A slurm_tasks worker -Q {queue}",
             )
     return frozenset(consumed)
+
+
+def _unlinked(control: "Control", local: bool, timeout: int) -> Iterator["Finding"]:
+    """Name accounts of ours that Waldur doesn't know any more, where both sides can be asked."""
+    from slurm_tasks import celery_settings as names
+    from slurm_tasks.errors import SlurmTasksError
+    from slurm_tasks.model.findings import warning
+    from slurm_tasks.model.messages import ReconcileReport
+    from slurm_tasks.sync import cluster, unlinked
+
+    try:
+        if local:
+            report = cluster.reconcile(unlinked.EVERY, common.local_headnode())
+        else:
+            sent = unlinked.EVERY.dump()
+            rows = common.run(names.CLUSTER_INSPECT, "looking at accounts", timeout, sent)
+            report = ReconcileReport.model_validate(rows)
+        yield from unlinked.findings(control, report)
+    except SlurmTasksError as error:
+        yield warning(unlinked.UNLINKED, f"not looked for: {error}")
 
 
 def _slurm_by_queue(request: "CheckRequest", timeout: int) -> Iterator["Finding"]:

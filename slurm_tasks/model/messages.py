@@ -218,7 +218,7 @@ class ReconcileReport(Message):
         tidied: which empty accounts were (or would be) removed, a sentence each.
         writes: how many commands changed the cluster.
         marked: allocations' accounts that the request didn't name, with the resource's uuid of
-            each; only where all of an offering's resources are planned.
+            each; only of a plan, and not of one for an order.
         unknown: those of them whose resource is gone from Waldur, a sentence each.
     """
 

@@ -292,7 +292,7 @@ class _Pass:
             outcomes=outcomes,
             tidied=tidied,
             writes=self.writes,
-            marked=self._marked() if self._request.dry_run and self._request.tidy else {},
+            marked=self._marked() if self._request.dry_run and self._whole_offering else {},
         )
 
     def _marked(self) -> dict[str, str]:

@@ -1,10 +1,16 @@
 """Unlinked: accounts of ours whose resource is gone from Waldur. They are named, never removed."""
 
+from collections.abc import Iterator
 from http import HTTPStatus
 
 from slurm_tasks.errors import WaldurRefusedError
-from slurm_tasks.model.messages import ReconcileReport
-from slurm_tasks.sync.control import TERMINATED, Control
+from slurm_tasks.model.findings import Finding, warning
+from slurm_tasks.model.messages import ReconcileReport, ReconcileRequest
+from slurm_tasks.sync.control import PRESENT_STATES, TERMINATED, Control
+
+UNLINKED = "unlinked accounts"
+EVERY = ReconcileRequest(items=(), dry_run=True)
+"""What the head node is asked for all marked accounts; it changes nothing."""
 
 _UNKNOWN = "isn't known to Waldur, or is another provider's"
 
@@ -25,6 +31,19 @@ def named(control: Control, report: ReconcileReport) -> ReconcileReport:
         for account, why in sorted(said.items())
     )
     return report.model_copy(update={"unknown": unknown})
+
+
+def findings(control: Control, report: ReconcileReport) -> Iterator[Finding]:
+    """Name, of all marked accounts, those whose resource is gone.
+
+    Raises:
+        WaldurError: Waldur is away.
+        WaldurRefusedError: it said no.
+    """
+    there = {row.uuid for row in control.waldur.resources(PRESENT_STATES)}
+    doubtful = {account: uuid for account, uuid in report.marked.items() if uuid not in there}
+    looked_up = named(control, report.model_copy(update={"marked": doubtful}))
+    yield from (warning(UNLINKED, said) for said in looked_up.unknown)
 
 
 def _why(control: Control, uuid: str) -> str:

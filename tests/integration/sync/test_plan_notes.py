@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from slurm_tasks.model import components
-from slurm_tasks.sync import unlinked
+from slurm_tasks.model.findings import Verdict
+from slurm_tasks.sync import cluster, unlinked
 from tests.support.world import CONFIGURATION, World
 
 
@@ -49,6 +50,8 @@ def test_an_unlinked_account_is_named(world: World) -> None:
     assert said.startswith(f"{name}: ")
     assert f"sacctmgr remove account where name={name}" in said
     assert world.backend_id(kept) not in said
+    (found,) = unlinked.findings(world.control, cluster.reconcile(unlinked.EVERY, world.node))
+    assert (found.verdict, found.message) == (Verdict.WARNING, said)
     world.sync_members()
     assert name in world.slurm.accounts()
 
