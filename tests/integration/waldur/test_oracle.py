@@ -153,6 +153,11 @@ CASES = {
             "field": _fields(Offering, models.ProviderOfferingDetailsFieldEnum),
         },
     ),
+    "permissions": Case(
+        "users.users_me_retrieve",
+        lambda site: site.client.permissions(),
+        lambda _, models: {"field": [models.UserMeFieldEnum.PERMISSIONS]},
+    ),
     "generation": Case(
         "marketplace_provider_offerings.marketplace_provider_offerings_orders_list",
         lambda site: anew(site.client).generation,
@@ -402,7 +407,8 @@ def test_answers(site: Site, models: Any, name: str) -> None:  # noqa: ANN401, A
 
 def test_every_request_is_compared() -> None:
     """Every method of the client that newer servers are asked by has its case."""
+    within = {"seen_offering"}  # it asks what `offering` asks
     older = {"associations", "create_association", "delete_association", "set_allocation_state"}
     members = {**vars(Client), **vars(Usages)}
     public = {name for name in members if not name.startswith("_")} - {"close"}
-    assert public - older == {name.partition(":")[0] for name in CASES}
+    assert public - older - within == {name.partition(":")[0] for name in CASES}
