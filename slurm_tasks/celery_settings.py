@@ -7,6 +7,7 @@ values are measurements: Celery 5.7 with Redis and Valkey.
 
 from typing import Any
 
+from celery.schedules import crontab
 from kombu.entity import Exchange, Queue
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -27,6 +28,13 @@ VISIBILITY = 3600
 """Seconds after which the broker delivers an unacknowledged message again: longer than a task,
 its longest delay until a retry and its wait in the queue, or it would run twice at once."""
 RESULTS_EXPIRE = 3600
+CLOSING_DAYS = "1,28-31"
+"""Days (UTC) on which a month can end somewhere."""
+CLOSING_MINUTES = "6,11,21,26,36,41,51,56"
+"""Minutes at which a report looks whether a month is about to end: what Waldur isn't told before
+that, it may never take. Nine and four minutes before each quarter of an hour, when the days of all
+time zones turn; beat doesn't know that of the billing month."""
+CLOSING_EXPIRES = 180
 
 ORDERS_SYNC = "slurm_tasks.orders.sync"
 ORDERS_PROCESS = "slurm_tasks.orders.process"
@@ -154,7 +162,15 @@ def schedule(service: Service) -> dict[str, dict[str, Any]]:
     }
     push = {"usage": (USAGE_REPORT, service.usage_interval)}
     chosen = {"pull": pull, "push": push, "both": {**pull, **push}}[service.direction]
-    return {
+    entries: dict[str, dict[str, Any]] = {
         name: {"task": task, "schedule": interval, "options": {"expires": interval}}
         for name, (task, interval) in chosen.items()
     }
+    if service.direction != "pull":
+        entries["usage-closing"] = {
+            "task": USAGE_REPORT,
+            "kwargs": {"closing": True},
+            "schedule": crontab(minute=CLOSING_MINUTES, day_of_month=CLOSING_DAYS),
+            "options": {"expires": CLOSING_EXPIRES},
+        }
+    return entries

@@ -8,6 +8,7 @@ has chosen where its processes keep their values.
 """
 
 import time
+from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -124,6 +125,11 @@ usage_refused = _counter(
     "What Waldur refused: months' usage, settings (limits, associations), final usage.",
     "what",
 )
+usage_missed = _counter(
+    "usage_missed_total",
+    "Usage of months that are over, in measured units, that Waldur lacks and takes no more.",
+    "component",
+)
 usage_decreased = _counter(
     "usage_decreased_total",
     "Amounts that the cluster reports below what Waldur has, once for each report.",
@@ -144,6 +150,13 @@ def begin() -> None:
         usage_posted.labels(what)
     for what in ("usage", "settings", "final"):
         usage_refused.labels(what)
+
+
+def begin_components(names: Iterable[str]) -> None:
+    """Let what is counted by component begin at nought, too."""
+    for name in names:
+        usage_missed.labels(name)
+        usage_decreased.labels(name)
 
 
 def succeeded(cycle: str) -> None:

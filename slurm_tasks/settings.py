@@ -302,7 +302,11 @@ class Waldur(Group):
     time_zone: ZoneInfo = Field(
         default=ZoneInfo("UTC"),
         alias="BILLING_TIME_ZONE",
-        description="Time zone of the billing month, e.g. `Europe/Tallinn`.",
+        description=(
+            "Time zone of the billing month: Waldur's own TIME_ZONE, e.g. `Europe/Tallinn`. Set it,"
+            " to UTC too: newer servers (from 7.7.5 on) count months in theirs and tell it nobody,"
+            " so that unless it is set nothing is posted that could be booked to a wrong month."
+        ),
     )
     limit_owner: Literal["slurm", "waldur"] = Field(
         default="slurm",

@@ -93,10 +93,13 @@ def quiet_logs() -> None:
 
 def local_control() -> "Control":
     """Make the control side for a command that runs here."""
+    from dataclasses import replace
+
+    from slurm_tasks.sync.told import Told
     from slurm_tasks.tasks.control import control
 
     quiet_logs()
-    return control()
+    return replace(control(), first=Told().first)  # what a person is told, the log isn't
 
 
 def local_headnode() -> "HeadNode":
@@ -144,7 +147,7 @@ def wait(result: "AsyncResult", what: str, timeout: float) -> Any:  # noqa: ANN4
     from redis.exceptions import RedisError
     from rich.console import Console
 
-    from slurm_tasks.errors import SlurmTasksError
+    from slurm_tasks.errors import PermanentError, SlurmTasksError
 
     began = time.monotonic()
     try:
@@ -163,7 +166,8 @@ def wait(result: "AsyncResult", what: str, timeout: float) -> Any:  # noqa: ANN4
             f"{what}: the broker went away while waiting ({error}); the workers may go on with it"
         ) from error
     if result.failed():
-        raise SlurmTasksError(f"{what}: {type(result.result).__name__}: {result.result}")
+        kind = PermanentError if isinstance(result.result, PermanentError) else SlurmTasksError
+        raise kind(f"{what}: {type(result.result).__name__}: {result.result}")
     if result.state == "REVOKED":
         raise SlurmTasksError(f"{what}: no worker took it in time; see `slurm-tasks check`")
     return result.result

@@ -12,7 +12,7 @@ MONTH = click.option(
     "--month", "months", multiple=True, metavar="YYYY-MM", help="A month; may be repeated."
 )
 
-_UNFINISHED = ("refused", "purged", "unread")
+_UNFINISHED = ("refused", "purged", "unread", "missed")
 """What was not reported of a month, and had to be."""
 
 
@@ -49,8 +49,8 @@ def report(
 
     Months given are reported one by one, oldest first. What Waldur has already is not posted
     again, so a report that was interrupted is resumed by starting it once more. Exits with 1 when
-    Waldur refused something, or the cluster's job records of a month aren't there or aren't
-    understood.
+    Waldur refused something or takes no more for a month that is over, or when the cluster's job
+    records of a month aren't there or aren't understood.
     """
     _check(months)
     wanted = sorted({*months, *_range(first, last)})
@@ -99,8 +99,12 @@ def _check(months: tuple[str, ...], option: str = "--month") -> None:
 @contextmanager
 def _told(month: str, last: str) -> Iterator[None]:
     """Say how to go on when a month's report does not come to its end."""
+    from slurm_tasks.errors import PermanentError
+
     try:
         yield
+    except PermanentError:
+        raise  # it says what helps; the same once more doesn't
     except BaseException:
         command = f"slurm-tasks usage report --from {month} --to {last}"
         click.echo(f"slurm-tasks: stopped at {month}; go on with: {command}", err=True)
@@ -112,7 +116,9 @@ def _counted(parts: list[dict[str, Any]], *, dry_run: bool) -> str:
     words = {
         "posted": "to post" if dry_run else "posted",
         "kept": "below what Waldur has",
-        "closed": "too late",
+        "closed": "closed in Waldur",
+        "missed": "not taken any more",
+        "later": "not taken for the moment",
         "refused": "refused",
         "purged": "no longer on the cluster",
         "unread": "not understood",
@@ -134,7 +140,7 @@ def _report(
 
         control = common.local_control()
         periods = tuple(month(text, control.zone) for text in months)
-        request = flow.request(control, periods)
+        request = flow.request(control, periods, dry_run=dry_run)
         measured = collect(request, common.local_headnode().cluster) if request.accounts else ()
         return [flow.push(control, part, dry_run=dry_run).summary() for part in measured]
     sent = common.run(
@@ -157,7 +163,7 @@ def _show(parts: list[dict[str, Any]], as_json: bool, *, dry_run: bool) -> None:
     if rows:
         new = "cluster" if dry_run else "posted"
         common.print_table(["account", "month", "component", "Waldur", new], rows)
-    elif not any(part[name] for part in parts for name in _UNFINISHED):
+    elif not any(part[name] for part in parts for name in (*_UNFINISHED, "later")):
         click.echo("Waldur has what the cluster measured")
     for note in dict.fromkeys(note for part in parts for note in _notes(part)):
         click.secho(note, fg="yellow")
@@ -170,7 +176,10 @@ def _notes(part: dict[str, Any]) -> Iterator[str]:
     for month in part["purged"]:
         yield f"{month}: the cluster doesn't hold all job records of this month any more: refused"
     for text in part["closed"]:
-        yield f"{text}: Waldur takes nothing for this month any more"
+        yield f"{text}: Waldur has closed this month"
+    yield from part["missed"]
+    for text in part["later"]:
+        yield f"{text}: a month is about to turn; a later report posts it"
     for account, users in part["strangers"].items():
         yield f"{account}: in the total, but unknown to Waldur: {', '.join(users)}"
     for text in part["kept"]:

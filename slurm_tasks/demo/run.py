@@ -221,6 +221,7 @@ def _start(view: View, stack: Stack, waldur: WaldurSimulator, cluster: DemoClust
             "WALDUR_API_URL": waldur.url,
             "WALDUR_API_TOKEN": waldur.token,
             "WALDUR_OFFERING_UUID": waldur.offering_uuid,
+            "BILLING_TIME_ZONE": "UTC",
         }
         stack.start_worker("control", **token)
         stack.start_worker("headnode")

@@ -10,11 +10,6 @@ from slurm_tasks.waldur.views import Offering, OfferingComponent
 
 COMPONENTS, PRICES, LIMITS = "components", "prices", "limit_amount"
 
-_REFUSES_EARLY = (
-    "it adds the amount that it has of the same month to the new one, and refuses reports from"
-    " about half of the limit on"
-)
-
 
 def findings(control: Control, offering: Offering) -> Iterator[Finding]:
     """Compare the components with the TRES configuration, and look at prices and limits."""
@@ -56,26 +51,32 @@ def _prices(control: Control, planned: components.LoadReport) -> Iterator[Findin
 
 
 def _limit_amount(control: Control, component: OfferingComponent) -> Iterator[Finding]:
-    """Say what this server makes of a usage-based component's `limit_amount`, if that surprises."""
+    """Say what this server makes of a usage-based component's `limit_amount`."""
     if component.billing_type != "usage":
         return
+    server = control.waldur.server.capabilities
     limit = f"{component.type}: limit_amount {component.limit_amount:f}"
-    period = component.limit_period
-    if control.waldur.generation is Generation.B:
-        yield warning(
-            LIMITS,
-            f"{limit}: before 8.1.2 Waldur refuses reports too early, as {_REFUSES_EARLY}; from"
-            " 8.1.2 on it refuses none. Set enforce_limit: false, SLURM keeps the limit",
+    period = component.limit_period or ("month" if server.null_period_is_month else None)
+    advice = "set enforce_limit: false, SLURM keeps the limit"
+    if not server.refuses_over_limit_amount:
+        yield ok(
+            LIMITS, f"{limit} keeps no usage from being billed at this Waldur; SLURM limits it"
         )
     elif period is None:
         yield warning(
             LIMITS,
-            f"{limit} is not enforced, as this Waldur enforces none without limit_period; SLURM"
-            " keeps the limit. Set enforce_limit: false, or limit_period: month",
+            f"{limit} is not enforced, as this Waldur enforces none without limit_period; {advice},"
+            " or limit_period: month",
         )
-    elif period != "month":
+    else:
+        lowered = (
+            " It counts what it has of the month beside the new amount, so that reports lower that"
+            " for a moment before they raise it."
+            if period in server.counts_replaced
+            else ""
+        )
         yield warning(
             LIMITS,
-            f"{limit} with limit_period {period}: {_REFUSES_EARLY}. Set enforce_limit: false, SLURM"
-            " keeps the limit",
+            f"{limit}, {period}: Waldur takes no usage above it, and what is above is never billed;"
+            f" {advice}.{lowered}",
         )

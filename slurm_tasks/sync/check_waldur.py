@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from slurm_tasks.errors import SlurmTasksError
 from slurm_tasks.model.findings import Finding, failed, ok
 from slurm_tasks.model.messages import CheckRequest
-from slurm_tasks.sync import check_components, check_offering, reads, usage
+from slurm_tasks.sync import check_components, check_months, check_offering, reads, usage
 from slurm_tasks.sync.control import Control
 from slurm_tasks.waldur.views import OFFERING_TYPE
 
@@ -39,6 +39,7 @@ def findings(control: Control) -> Iterator[Finding]:
         return
     staff = ", of Waldur's staff" if server.staff else ""
     yield ok(WALDUR, f"logged in as {user}{staff}, at {server.name}")
+    yield from check_months.findings(control)
     try:
         offering = control.waldur.offering()
     except SlurmTasksError as error:

@@ -1,6 +1,7 @@
 """What the control side's flows need: Waldur, the TRES configuration, and the site's choices."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from slurm_tasks.model.components import Components
 from slurm_tasks.model.messages import Owner
 from slurm_tasks.model.usage import Period
 from slurm_tasks.settings import Waldur as Settings
+from slurm_tasks.sync.told import Refusals, Told
 from slurm_tasks.waldur.client import Client, Generation
 from slurm_tasks.waldur.views import Resource
 
@@ -40,9 +42,12 @@ class Control:
         waldur: the client.
         components: the TRES configuration.
         zone: time zone of the billing month.
+        zone_known: whether that was said to be Waldur's (BILLING_TIME_ZONE is set).
         limit_owner: `slurm`: the cluster's limits go to Waldur; `waldur`: the other way round.
         keep_greater: whether usage that falls below what Waldur has is kept there.
         read_only: nothing is written to the cluster, and orders stay as they are.
+        first: tells whether something is told for the first time, by a key that names it.
+        refusals: what Waldur has refused of reports lately.
     """
 
     waldur: Client
@@ -51,6 +56,9 @@ class Control:
     limit_owner: str = "slurm"
     keep_greater: bool = True
     read_only: bool = False
+    zone_known: bool = True
+    first: Callable[[str], bool] = field(default_factory=lambda: Told().first)
+    refusals: Refusals = field(default_factory=Refusals)
 
     def current_month(self) -> Period:
         """The billing month that it is now."""
@@ -68,6 +76,7 @@ def connect(settings: Settings, components: Components, *, read_only: bool = Fal
         waldur=Client(settings),
         components=components,
         zone=settings.time_zone,
+        zone_known="time_zone" in settings.model_fields_set,
         limit_owner=settings.limit_owner,
         keep_greater=settings.usage_decrease == "keep",
         read_only=read_only,

@@ -11,13 +11,13 @@ from slurm_tasks import metrics
 from slurm_tasks.errors import PermanentError, WaldurError, WaldurRefusedError
 from slurm_tasks.model import names
 from slurm_tasks.model.messages import AllocationState, CollectRequest, Measurement
-from slurm_tasks.model.usage import Period, PeriodUsage, following, month
-from slurm_tasks.sync import limits, open_orders
+from slurm_tasks.model.usage import Period, PeriodUsage, following
+from slurm_tasks.sync import limits, missed, open_orders, parts
 from slurm_tasks.sync.control import BILLED_STATES, ERRED, Control, mirror_associations
 from slurm_tasks.sync.differences import Difference, differences
-from slurm_tasks.sync.posting import Refusal, post
+from slurm_tasks.sync.posted import Refusal
+from slurm_tasks.sync.posting import post
 from slurm_tasks.sync.told import Told
-from slurm_tasks.waldur.client import Generation
 from slurm_tasks.waldur.transport import ServerFaultError
 from slurm_tasks.waldur.views import Resource
 
@@ -44,7 +44,9 @@ class PushReport:
         associations: how many were added or removed.
         missing: accounts that Waldur names and the cluster doesn't have.
         strangers: usernames that Waldur doesn't know, by account; their usage is in the total.
-        closed: what came after Waldur had closed the month, or too close to its turn.
+        closed: what came after Waldur had closed the month.
+        missed: usage that Waldur takes no more, as its month is over there, a sentence each.
+        later: what can't be posted for the moment, close to the turn of a month.
         purged: months that weren't reported, for the cluster doesn't hold all of their jobs.
         refused: what Waldur refused, a sentence each.
         unread: accounts whose usage of a month isn't known, as the cluster's records of it are not
@@ -61,6 +63,8 @@ class PushReport:
     missing: list[str] = field(default_factory=list)
     strangers: dict[str, list[str]] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    later: list[str] = field(default_factory=list)
     purged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
@@ -74,24 +78,13 @@ class PushReport:
         }
 
 
-def open_months(control: Control) -> tuple[Period, ...]:
-    """Return the months that Waldur still takes usage for.
-
-    An older server ignores the date of a report and means the month that it is now (in UTC), so
-    last month's usage would be billed to this one: there, only that month is reported.
-    """
-    if control.waldur.generation is Generation.A:
-        return (month(f"{datetime.now(UTC):%Y-%m}", control.zone),)
-    return control.recent_months()
-
-
 def final_months(control: Control) -> tuple[Period, ...]:
     """Return the months in which an allocation that is about to end may have been used.
 
     Its jobs run until they are cancelled, which may be next month.
     """
-    months = open_months(control)
-    return (*months, following(months[-1], control.zone))
+    months_ = control.recent_months()
+    return (*months_, following(months_[-1], control.zone))
 
 
 def accounts(control: Control) -> dict[str, str]:
@@ -118,25 +111,28 @@ def accounts(control: Control) -> dict[str, str]:
     return {account: uuids[0] for account, uuids in found.items() if len(uuids) == 1}
 
 
-def request(control: Control, periods: tuple[Period, ...] = ()) -> CollectRequest:
-    """Say what to measure: the allocations of the offering, in the open months unless given.
+def request(
+    control: Control, periods: tuple[Period, ...] = (), *, dry_run: bool = False
+) -> CollectRequest:
+    """Say what to measure: the allocations of the offering, this month and the one before.
+
+    Args:
+        control: the control side.
+        periods: other months.
+        dry_run: whether nothing will be posted; what can't be posted can still be shown.
 
     Raises:
-        PermanentError: a month was given that has not begun, or that an older server would book
-            to another.
+        PermanentError: a month was given that has not begun, or that Waldur takes nothing for.
     """
     now = datetime.now(UTC)
     for period in periods:
         if period.start > now.timestamp():
             raise PermanentError(f"{period.month} has not begun yet; there is nothing to report")
-        if control.waldur.generation is Generation.A and period.month != f"{now:%Y-%m}":
-            raise PermanentError(
-                f"{period.month} can't be reported: this Waldur (an older one) ignores the date of"
-                f" a report and would book it to {now:%Y-%m}"
-            )
+        if not dry_run:
+            missed.require_open(control, period.month)
     return CollectRequest(
         accounts=accounts(control),
-        periods=periods or open_months(control),
+        periods=periods or control.recent_months(),
         billed=frozenset(control.components),
     )
 
@@ -162,7 +158,8 @@ def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -
     for allocation in present:
         report.unread += _unread(allocation)
         report.doubtful += _doubtful(allocation)
-    found = differences(control, tuple(present))
+    shown = {uuid: resource.current_usages for uuid, resource in known.items()}
+    found = differences(control, tuple(present), shown)
     report.purged += (lost := _lost_months(control, present, found))
     found = [row for row in found if row.month not in lost]
     report.kept = [
@@ -206,9 +203,15 @@ def _strangers(control: Control, allocations: list[AllocationState]) -> dict[str
         if _told.first(f"offering users hidden {datetime.now(UTC):%Y-%m-%d}"):
             log.warning("offering_users_hidden", advice=USERS_HIDDEN)
         return {}
+    users_of = {
+        allocation.account: {part.user for usage in allocation.usage for part in usage.users}
+        for allocation in allocations
+    }
+    if names.other_usernames({user for users in users_of.values() for user in users}, known):
+        known |= {*parts.former(control, (control.current_month().month,))}
     found: dict[str, list[str]] = {}
     for allocation in allocations:
-        users = {part.user for usage in allocation.usage for part in usage.users}
+        users = users_of[allocation.account]
         if unknown := sorted(names.other_usernames(users, known)):
             found[allocation.account] = unknown
             log.warning("usage_of_unknown_users", account=allocation.account, users=unknown)
@@ -239,6 +242,8 @@ def _post(
     done = post(control, found, measured_at)
     report.posted = done.posted
     report.closed = [f"{row.account} {row.month}" for row in done.closed]
+    report.later = [f"{row.account} {row.month}" for row in done.later]
+    report.missed = missed.tell(control, done.missed)
     for refusal in done.refused:
         account, month_ = refusal.difference.account, refusal.difference.month
         report.refused.append(f"{account} {month_}: {refusal.reason}")
@@ -298,7 +303,7 @@ def report_final(control: Control, resource: Resource, measured: tuple[PeriodUsa
     log.
 
     Raises:
-        WaldurError: it was refused for now; the order waits until an operator has mended it.
+        WaldurError: it was refused for now, or its month is about to turn; the order waits.
     """
     allocation = AllocationState(
         resource=resource.uuid,
@@ -307,7 +312,13 @@ def report_final(control: Control, resource: Resource, measured: tuple[PeriodUsa
         usage=measured,
     )
     done = post(control, differences(control, (allocation,)), datetime.now(UTC))
-    late = [Refusal(row, "too late for its month", final=True) for row in done.closed]
+    missed.tell(control, done.missed)
+    if done.later:
+        raise WaldurError(
+            "the last usage is posted when the month has turned for Waldur:"
+            f" {', '.join(row.month for row in done.later)}"
+        )
+    late = [Refusal(row, "Waldur has closed the month", final=True) for row in done.closed]
     for refusal in [*done.refused, *late]:
         metrics.usage_refused.labels("final").inc()
         log.error("final_usage_refused", reason=refusal.reason, **refusal.difference.dump())

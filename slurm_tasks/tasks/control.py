@@ -1,10 +1,19 @@
 """The control side that a worker's process keeps between tasks: connections and configuration."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 
-from slurm_tasks import settings, tres_config
+import redis
+from kombu.exceptions import KombuError
+
+from slurm_tasks import broker, metrics, settings, tres_config
+from slurm_tasks.app import app
 from slurm_tasks.sync.control import Control, connect
+from slurm_tasks.sync.told import Told
+
+TOLD_SECONDS = 40 * 86400
+"""How long all processes know what one of them has told: longer than a month."""
 
 
 @functools.cache
@@ -13,7 +22,24 @@ def _kept() -> tuple[Control, tres_config.Current]:
     service = settings.load(settings.Service)
     waldur = settings.load(settings.Waldur)
     current = tres_config.Current(waldur)
-    return connect(waldur, current.get(), read_only=service.read_only), current
+    metrics.begin_components(current.get())
+    side = connect(waldur, current.get(), read_only=service.read_only)
+    return replace(side, first=_first(waldur.offering_uuid)), current
+
+
+def _first(offering: str) -> Callable[[str], bool]:
+    """Tell things once, whichever process finds them; without the broker, once for each."""
+    told = Told()
+
+    def first(key: str) -> bool:
+        if not told.first(key):
+            return False
+        try:
+            return broker.first_of_many(app, f"told:{offering}:{key}", TOLD_SECONDS)
+        except (redis.RedisError, KombuError, OSError):
+            return True
+
+    return first
 
 
 def control(*, strict: bool = False) -> Control:

@@ -15,19 +15,29 @@ def report(
     self: Task,
     months: list[str] | None = None,
     dry_run: bool = False,
+    closing: bool = False,
 ) -> list[str]:
-    """Have the allocations measured in the open months, or in those given (`YYYY-MM`).
+    """Have the allocations measured this month and in the one before, or in months given.
+
+    Args:
+        self: the task.
+        months: others (`YYYY-MM`).
+        dry_run: post nothing.
+        closing: do nothing unless a month is about to end.
 
     Returns:
         The ids of the tasks that post what was found.
     """
     from slurm_tasks.model.usage import month
+    from slurm_tasks.sync import months as turns
     from slurm_tasks.sync import usage as flow
     from slurm_tasks.tasks.control import control
 
     side = control()
+    if closing and not turns.is_closing(side):
+        return []
     periods = tuple(month(text, side.zone) for text in months or ())
-    request = flow.request(side, periods)
+    request = flow.request(side, periods, dry_run=dry_run)
     if not request.accounts:
         runtime.succeeded("usage")
         return []

@@ -44,6 +44,7 @@ class Capabilities:
         staff: whether the token is that of a member of Waldur's staff.
         resources_by_time: the list of resources filters by a time; else by a day.
         dates: which date a report of usage may carry.
+        knows_dates: whether a report can carry a date at all, whoever sends it.
         zoned_months: its months are those of its own time zone, which it tells nobody; else UTC's.
         parts_by_date: a user's part is booked to the month of its date; else to that of the total
             that the path names.
@@ -61,6 +62,7 @@ class Capabilities:
     staff: bool = False
     resources_by_time: bool = True
     dates: Dates = Dates.NONE
+    knows_dates: bool = False
     zoned_months: bool = False
     parts_by_date: bool = False
     bulk_parts: bool = False
@@ -133,6 +135,7 @@ def of_server(
         exact=exact,
         staff=staff,
         dates=_dates(version, staff=staff),
+        knows_dates=version >= (7, 9, 0),
         zoned_months=version >= (7, 7, 5),
         parts_by_date=version >= (7, 9, 0),
         bulk_parts=version >= (8, 0, 5),

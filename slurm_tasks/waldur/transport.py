@@ -133,7 +133,7 @@ class Transport:
     def listing(
         self, path: str, query: Query = (), size: int = PAGE_SIZE
     ) -> tuple[list[Any], int | None]:
-        """Return the rows of a list, and how many there are by its own count.
+        """Return the rows of a list, and how many there are by its own counts, at most.
 
         Args:
             path: below `/api/`, with the last slash.
@@ -144,7 +144,7 @@ class Transport:
         counted: int | None = None
         for rows, count in self._pages(path, query, size):
             found += rows
-            counted = count
+            counted = max(filter(None, (count, counted)), default=count)
         return found, counted
 
     def _pages(self, path: str, query: Query, size: int) -> Iterator[tuple[list[Any], int | None]]:

@@ -209,6 +209,7 @@ def stack(head: Head, image: str, tmp_path_factory: pytest.TempPathFactory) -> I
             "WALDUR_API_TOKEN": waldur.token,
             "WALDUR_API_URL": "http://waldur:8000/",
             "WALDUR_OFFERING_UUID": waldur.offering_uuid,
+            "BILLING_TIME_ZONE": "UTC",
         }
         file = folder / "env"
         file.write_text("".join(f"{n}={v}\n" for n, v in values.items()), encoding="utf-8")

@@ -164,6 +164,7 @@ def running(
             "WALDUR_API_URL": waldur.url,
             "WALDUR_API_TOKEN": waldur.token,
             "WALDUR_OFFERING_UUID": waldur.offering_uuid,
+            "BILLING_TIME_ZONE": "UTC",
         }
         with Stack(folder, environment) as stack:
             workers = [("control", _numbered("control", n), token) for n in range(controls)]

@@ -22,7 +22,15 @@ from pydantic import SecretStr
 
 from slurm_tasks.demo.slurm import Account, SlurmSimulator
 from slurm_tasks.demo.slurm.engine.main import main as simulated_command
-from slurm_tasks.demo.waldur import Component, Customer, Project, Request, User, WaldurSimulator
+from slurm_tasks.demo.waldur import (
+    Component,
+    Customer,
+    Project,
+    Request,
+    Role,
+    User,
+    WaldurSimulator,
+)
 from slurm_tasks.errors import SlurmTasksError
 from slurm_tasks.model import components as tres_components
 from slurm_tasks.model.messages import (
@@ -163,6 +171,13 @@ class World:
     def configure(self, **choices: object) -> None:
         """Change what the site decides on the control side."""
         self.control = replace(self.control, **cast("Any", choices))
+
+    def act_as(self, role: Role) -> None:
+        """Let the service have the token of somebody with another role in Waldur."""
+        token = SecretStr(self.waldur.token_of(role))
+        settings = settings_for(self.waldur).model_copy(update={"api_token": token})
+        self.control.waldur.close()
+        self.configure(waldur=Client(settings))
 
     def slurmctl(self, tool: str, *args: str, user: str = "root") -> None:
         """Do something on the cluster that is none of the service's doing.

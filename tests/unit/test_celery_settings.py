@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from celery import Celery
+from celery.schedules import crontab
 
 import slurm_tasks.tasks  # noqa: F401 - registers the tasks
 from slurm_tasks import celery_settings
@@ -89,14 +93,22 @@ def test_a_misspelt_queue_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("direction", "entries"),
     [
-        ("both", {"orders", "members", "usage"}),
+        ("both", {"orders", "members", "usage", "usage-closing"}),
         ("pull", {"orders", "members"}),
-        ("push", {"usage"}),
+        ("push", {"usage", "usage-closing"}),
     ],
 )
 def test_the_direction_decides_what_beat_starts(direction: str, entries: set[str]) -> None:
     """Pull: from Waldur into SLURM; push: from SLURM into Waldur."""
     assert set(configured(direction=direction)["beat_schedule"]) == entries
+
+
+def interval_of(entry: dict[str, Any]) -> float:
+    """Return the seconds between two ticks, at least."""
+    if isinstance(entry["schedule"], crontab):
+        minutes = sorted(entry["schedule"].minute)
+        return 60 * float(min(b - a for a, b in pairwise([*minutes, minutes[0] + 60])))
+    return float(entry["schedule"])
 
 
 def test_every_tick_names_a_task_and_expires_within_its_interval() -> None:
@@ -107,7 +119,7 @@ def test_every_tick_names_a_task_and_expires_within_its_interval() -> None:
 
         for entry in schedule.values():
             assert entry["task"] in app.tasks
-            assert entry["options"]["expires"] <= entry["schedule"]
+            assert entry["options"]["expires"] <= interval_of(entry)
 
 
 def test_intervals_are_the_settings() -> None:
@@ -115,8 +127,8 @@ def test_intervals_are_the_settings() -> None:
     usual = configured()["beat_schedule"]
     changed = configured(orders_interval=10)["beat_schedule"]
 
-    intervals = {name: entry["schedule"] for name, entry in usual.items()}
-    assert intervals == {"orders": 120, "members": 300, "usage": 3600}
+    intervals = {name: interval_of(entry) for name, entry in usual.items()}
+    assert intervals == {"orders": 120, "members": 300, "usage": 3600, "usage-closing": 300}
     assert changed["orders"]["schedule"] == 10
 
 
@@ -125,7 +137,23 @@ def test_no_schedule_depends_on_local_time() -> None:
     assert configured()["timezone"] == "UTC"
     assert configured()["enable_utc"] is True
     for entry in configured()["beat_schedule"].values():
-        assert isinstance(entry["schedule"], int | float)
+        assert isinstance(entry["schedule"], int | float | crontab)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "Pacific/Kiritimati", "Etc/GMT+12"])
+def test_a_month_is_looked_at_twice_before_it_ends_anywhere(zone: str) -> None:
+    """Ten minutes before its end and five, whatever the time zone of the billing month."""
+    closing = configured()["beat_schedule"]["usage-closing"]["schedule"]
+    for month in (1, 2, 3, 12):
+        end = datetime(2025 + month // 12, month % 12 + 1, 1, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+        ticks = [
+            minutes
+            for minutes in range(1, 11)
+            if (moment := end - timedelta(minutes=minutes)).minute in closing.minute
+            and moment.hour in closing.hour
+            and moment.day in closing.day_of_month
+        ]
+        assert ticks == [4, 9]
 
 
 def test_a_message_is_not_delivered_again_while_its_task_may_still_run() -> None:

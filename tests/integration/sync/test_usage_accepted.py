@@ -140,20 +140,6 @@ def test_local_midnight_on_older_servers(old: World, march: time_machine.Travell
     assert old.waldur.usages(resource)["cpu", "2025-04-01"] == Decimal("4.00")
 
 
-def test_months_of_the_billing_zone_on_newer_servers(
-    new: World, march: time_machine.Traveller
-) -> None:
-    """What ran before local midnight is the old month's, whatever month UTC has."""
-    new.configure(zone=TALLINN)
-    resource = new.allocated()
-    job(new, resource, start=datetime(2025, 3, 31, 20, tzinfo=UTC), hours=2)
-    march.move_to(datetime(2025, 3, 31, 22, 30, tzinfo=UTC))
-    new.report_usage()
-    found = new.waldur.usages(resource)
-    assert found["cpu", "2025-03-01"] == Decimal("4.00")
-    assert found["cpu", "2025-04-01"] == Decimal("4.00")
-
-
 def test_users_parts_are_kept_as_well(world: World) -> None:
     """Where the greater total is kept, so is each user's part."""
     resource = shrunk(world)
@@ -173,6 +159,28 @@ def test_users_who_are_gone_keep_their_part(world: World) -> None:
     world.report_usage()
     assert world.waldur.usages(resource)["cpu", "2025-03-01"] == Decimal("8.00")
     assert world.waldur.user_usages(resource)["cpu", "2025-03-01", "bob"] == Decimal("4.00")
+
+
+def test_earlier_parts_of_somebody_who_was_renamed(
+    world: World, march: time_machine.Traveller
+) -> None:
+    """What was used under the former name stays that person's, in a new month, too."""
+    resource = world.allocated()
+    job(world, resource, "alice")
+    world.report_usage()
+    march.move_to(datetime(2025, 4, 5, tzinfo=UTC))
+    job(world, resource, "alice", start=datetime(2025, 4, 2, tzinfo=UTC))
+    world.waldur.set_username(world.waldur.user("alice"), "alicia")
+    (report,) = world.report_usage()
+    owners = {
+        (share.component_usage.billing_period.month, share.username): share.offering_user
+        for share in world.waldur._db.user_usages.values()
+    }
+    assert {key: owner and owner.user.username for key, owner in owners.items()} == {
+        (3, "alice"): "alice",
+        (4, "alice"): "alice",
+    }
+    assert report.strangers == {}
 
 
 def test_users_unknown_to_waldur(world: World) -> None:
@@ -265,7 +273,7 @@ def test_months_that_an_older_server_can_not_take(old: World) -> None:
     """They are refused with the reason, before anything is measured."""
     old.allocated()
     old.forget()
-    with pytest.raises(PermanentError, match="would book it to 2025-03"):
+    with pytest.raises(PermanentError, match="books each report to the month that it is"):
         report_month(old, "2025-02")
     assert old.slurm.commands() == []
 
