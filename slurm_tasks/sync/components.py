@@ -57,7 +57,7 @@ def plan(control: Control, offering: Offering) -> LoadReport:
         there = existing.get(name)
         if there is None:
             report.created.append(name)
-        elif _differs(there, component):
+        elif _differs(control, there, component):
             report.updated.append(name)
         else:
             report.unchanged.append(name)
@@ -154,10 +154,18 @@ def _stated(component: Component) -> Mapping[str, object]:
     return stated
 
 
-def _differs(there: OfferingComponent, wanted: Component) -> bool:
+def _differs(control: Control, there: OfferingComponent, wanted: Component) -> bool:
+    stated = dict(_stated(wanted))
+    if stated.get("limit_period", "") is None and _may_store_month_for_none(control, there):
+        del stated["limit_period"]  # or it would differ for ever
     return (
         there.name != wanted.label
         or there.measured_unit != wanted.measured_unit
         or there.billing_type != wanted.accounting_type
-        or any(getattr(there, name) != value for name, value in _stated(wanted).items())
+        or any(getattr(there, name) != value for name, value in stated.items())
     )
+
+
+def _may_store_month_for_none(control: Control, there: OfferingComponent) -> bool:
+    newer = control.waldur.server.capabilities.null_period_is_month
+    return newer and there.limit_period == "month"

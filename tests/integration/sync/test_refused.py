@@ -146,9 +146,11 @@ def test_terminate_after_a_name_clash(world: World) -> None:
     order = world.order()
     name = foreign_account(world, order)
     world.sync_orders()
-    end = world.waldur.order_terminate(world.resource_of(order))
-    world.sync_orders()
-    assert world.order_state(end) == "done"
+    resource = world.resource_of(order)
+    if world.resource_state(resource) != "Terminated":  # the newest servers end it with its order
+        end = world.waldur.order_terminate(resource)
+        world.sync_orders()
+        assert world.order_state(end) == "done"
     assert name in world.slurm.accounts()
 
 

@@ -176,28 +176,28 @@ def test_three_times_in_a_row(world: World) -> None:
     assert world.unchanged()
 
 
-def test_restore(world: World) -> None:
+def test_restore(restoring: World) -> None:
     """A restored allocation has its account again, under the same name, with its limits."""
-    resource = world.allocated()
-    account = world.backend_id(resource)
-    terminated(world, resource)
-    order = world.waldur.order_restore(resource)
-    world.carry_out(order)
-    assert (world.order_state(order), world.resource_state(resource)) == ("done", "OK")
-    assert world.backend_id(resource) == account
-    assert world.account(resource).limits == TRES_MINUTES
-    assert world.account(resource).users == {"alice", "bob"}
+    resource = restoring.allocated()
+    account = restoring.backend_id(resource)
+    terminated(restoring, resource)
+    order = restoring.waldur.order_restore(resource)
+    restoring.carry_out(order)
+    assert (restoring.order_state(order), restoring.resource_state(resource)) == ("done", "OK")
+    assert restoring.backend_id(resource) == account
+    assert restoring.account(resource).limits == TRES_MINUTES
+    assert restoring.account(resource).users == {"alice", "bob"}
 
 
-def test_restored_as_before(world: World) -> None:
+def test_restored_as_before(restoring: World) -> None:
     """A restored allocation can be updated and terminated like any other."""
-    resource = world.allocated()
-    terminated(world, resource)
-    world.carry_out(world.waldur.order_restore(resource))
-    update = world.waldur.order_update(resource, {"cpu": 7, "gres/gpu": 0})
-    world.carry_out(update)
-    assert world.order_state(update) == "done"
-    assert world.order_state(terminated(world, resource)) == "done"
+    resource = restoring.allocated()
+    terminated(restoring, resource)
+    restoring.carry_out(restoring.waldur.order_restore(resource))
+    update = restoring.waldur.order_update(resource, {"cpu": 7, "gres/gpu": 0})
+    restoring.carry_out(update)
+    assert restoring.order_state(update) == "done"
+    assert restoring.order_state(terminated(restoring, resource)) == "done"
 
 
 def used_and_ended(world: World) -> tuple[str, str]:

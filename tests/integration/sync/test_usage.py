@@ -198,18 +198,18 @@ def test_decrease_posted(world: World) -> None:
     assert world.waldur.user_usages(resource)["cpu", "2025-03-01", "alice"] == Decimal("4.00")
 
 
-def test_over_the_limit(world: World) -> None:
+def test_over_the_limit(refusing: World) -> None:
     """A resource whose usage Waldur refuses is one warning; the others are posted."""
-    greedy, modest = world.allocated("Greedy"), world.allocated("Modest")
-    world.slurm.add_job(world.backend_id(greedy), "alice", MARCH, HOUR, {"mem": 40001 * 1024})
-    job(world, modest)
+    greedy, modest = refusing.allocated("Greedy"), refusing.allocated("Modest")
+    refusing.slurm.add_job(refusing.backend_id(greedy), "alice", MARCH, HOUR, {"mem": 40001 * 1024})
+    job(refusing, modest)
     with capture_logs() as logs:
-        (report,) = world.report_usage()
+        (report,) = refusing.report_usage()
     assert [entry["account"] for entry in events(logs, "usage_refused")] == [
-        world.backend_id(greedy)
+        refusing.backend_id(greedy)
     ]
     assert "exceeds limit" in report.refused[0]
-    assert world.waldur.usages(modest)["cpu", "2025-03-01"] == Decimal("4.00")
+    assert refusing.waldur.usages(modest)["cpu", "2025-03-01"] == Decimal("4.00")
 
 
 def test_shared_backend_id(world: World) -> None:

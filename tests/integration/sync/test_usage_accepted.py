@@ -33,22 +33,22 @@ def greedy(world: World) -> str:
     return resource
 
 
-def test_one_component_over_its_limit(world: World) -> None:
+def test_one_component_over_its_limit(refusing: World) -> None:
     """It keeps what Waldur has, the rest is posted, users' parts too; it is one warning."""
-    resource = greedy(world)
+    resource = greedy(refusing)
     with capture_logs() as logs:
-        (report,) = world.report_usage()
-    found = world.waldur.usages(resource)
+        (report,) = refusing.report_usage()
+    found = refusing.waldur.usages(resource)
     assert (found["cpu", "2025-03-01"], found["mem", "2025-03-01"]) == (
         Decimal("8.00"),
         Decimal("1.00"),
     )
-    assert world.waldur.user_usages(resource)["cpu", "2025-03-01", "alice"] == Decimal("8.00")
-    assert world.waldur.user_usages(resource)["mem", "2025-03-01", "alice"] == Decimal("1.00")
+    assert refusing.waldur.user_usages(resource)["cpu", "2025-03-01", "alice"] == Decimal("8.00")
+    assert refusing.waldur.user_usages(resource)["mem", "2025-03-01", "alice"] == Decimal("1.00")
     (warning,) = events(logs, "usage_refused")
     assert warning["reason"].startswith("mem: ")
     assert len(report.refused) == 1
-    current = world.waldur.resource(resource)["current_usages"]
+    current = refusing.waldur.resource(resource)["current_usages"]
     assert {name: Decimal(str(value)) for name, value in current.items()} == {
         "cpu": 8,
         "mem": 1,
@@ -56,14 +56,14 @@ def test_one_component_over_its_limit(world: World) -> None:
     }
 
 
-def test_a_component_over_its_limit_from_the_start(world: World) -> None:
+def test_a_component_over_its_limit_from_the_start(refusing: World) -> None:
     """Waldur has nothing of it then, and it is left out."""
-    resource = world.allocated()
-    world.slurm.add_job(
-        world.backend_id(resource), "alice", MARCH, HOUR, {"cpu": 4, "mem": 40001 * 1024}
+    resource = refusing.allocated()
+    refusing.slurm.add_job(
+        refusing.backend_id(resource), "alice", MARCH, HOUR, {"cpu": 4, "mem": 40001 * 1024}
     )
-    world.report_usage()
-    assert set(world.waldur.usages(resource)) == {
+    refusing.report_usage()
+    assert set(refusing.waldur.usages(resource)) == {
         ("cpu", "2025-03-01"),
         ("gres/gpu", "2025-03-01"),
     }
