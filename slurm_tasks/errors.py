@@ -55,6 +55,10 @@ class OrderStuckError(TransientError):
         self.kind = kind
 
 
+class FailedReadError(TransientError):
+    """SLURM answered, and the answer can't be right or isn't all of it: it is asked again later."""
+
+
 class LockHeldError(TransientError):
     """Another process writes to this cluster at the moment."""
 

@@ -135,6 +135,12 @@ usage_decreased = _counter(
     "Amounts that the cluster reports below what Waldur has, once for each report.",
     "component",
 )
+usage_reads_failed = _counter(
+    "usage_reads_failed_total",
+    "Months whose job records could not be read: empty (sacct lists none, and slurmctld counts"
+    " usage), waldur (and Waldur has usage), hidden (the worker's user may not see all).",
+    "reason",
+)
 
 
 def begin() -> None:
@@ -150,6 +156,8 @@ def begin() -> None:
         usage_posted.labels(what)
     for what in ("usage", "settings", "final"):
         usage_refused.labels(what)
+    for reason in ("empty", "waldur", "hidden"):
+        usage_reads_failed.labels(reason)
 
 
 def begin_components(names: Iterable[str]) -> None:

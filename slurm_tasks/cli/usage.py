@@ -12,7 +12,7 @@ MONTH = click.option(
     "--month", "months", multiple=True, metavar="YYYY-MM", help="A month; may be repeated."
 )
 
-_UNFINISHED = ("refused", "purged", "unread", "missed")
+_UNFINISHED = ("refused", "purged", "failed", "unread", "missed")
 """What was not reported of a month, and had to be."""
 
 
@@ -121,6 +121,7 @@ def _counted(parts: list[dict[str, Any]], *, dry_run: bool) -> str:
         "later": "not taken for the moment",
         "refused": "refused",
         "purged": "no longer on the cluster",
+        "failed": "not readable",
         "unread": "not understood",
     }
     counts = {name: sum(len(part[name]) for part in parts) for name in words}
@@ -169,12 +170,23 @@ def _show(parts: list[dict[str, Any]], as_json: bool, *, dry_run: bool) -> None:
         click.secho(note, fg="yellow")
 
 
+def _unread(part: dict[str, Any]) -> Iterator[str]:
+    """Yield what could not be read of the cluster's records, or is doubtful there."""
+    for month in part["purged"]:
+        yield f"{month}: the cluster doesn't hold all job records of this month any more: refused"
+    for month, reason in part["failed"].items():
+        yield f"{month}: not reported, the cluster's job records could not be read: {reason}"
+    for text in part["unread"]:
+        yield f"not known, not reported: {text}"
+    for text in part["doubtful"]:
+        yield f"doubtful: {text}"
+
+
 def _notes(part: dict[str, Any]) -> Iterator[str]:
     """Yield what a person should know of a part beside what was posted."""
     for account in part["missing"]:
         yield f"{account}: the cluster doesn't have this account; nothing is reported for it"
-    for month in part["purged"]:
-        yield f"{month}: the cluster doesn't hold all job records of this month any more: refused"
+    yield from _unread(part)
     for text in part["closed"]:
         yield f"{text}: Waldur has closed this month"
     yield from part["missed"]
@@ -185,9 +197,5 @@ def _notes(part: dict[str, Any]) -> Iterator[str]:
     for text in part["kept"]:
         yield f"{text}; SLURM_USAGE_DECREASE decides"
     yield from part["unlimited"]
-    for text in part["unread"]:
-        yield f"not known, not reported: {text}"
-    for text in part["doubtful"]:
-        yield f"doubtful: {text}"
     for text in part["refused"]:
         yield f"refused: {text}"

@@ -194,6 +194,7 @@ class Outcome(Message):
         users: the account's users now.
         waiting: users who belong in it and can't be added yet, with the reason.
         usage: what TERMINATE measured at the end.
+        unconfirmed: months among them of which only sacct says that nothing was used.
     """
 
     resource: Uuid
@@ -207,6 +208,7 @@ class Outcome(Message):
     users: tuple[str, ...] = ()
     waiting: dict[str, str] = {}
     usage: tuple[PeriodUsage, ...] = ()
+    unconfirmed: tuple[str, ...] = ()
 
 
 class ReconcileReport(Message):
@@ -236,12 +238,14 @@ class CollectRequest(Message):
     Attributes:
         accounts: resource uuid by account name.
         periods: the months, half-open.
+        others: more accounts that Waldur names: what they use is nobody else's.
         billed: the TRES that are billed; empty: all may be. What is not understood of another
             keeps nothing from being reported.
     """
 
     accounts: dict[Annotated[str, AfterValidator(_named_account)], Uuid]
     periods: tuple[Period, ...]
+    others: tuple[str, ...] = ()
     billed: frozenset[str] = frozenset()
 
 
@@ -291,9 +295,14 @@ class Measurement(Message):
         measured_at: when the reading began.
         allocations: one for each account asked for.
         purged: months asked for whose jobs the cluster doesn't hold any more, not all of them.
+        failed: why the job records of a month could not be read, by month.
+        unconfirmed: months in which nothing was used, as far as sacct says, and nothing else that
+            the cluster knows confirms it: where Waldur has usage, they could not be read.
     """
 
     cluster: str
     measured_at: datetime
     allocations: tuple[AllocationState, ...]
     purged: tuple[str, ...] = ()
+    failed: dict[str, str] = {}
+    unconfirmed: tuple[str, ...] = ()

@@ -3,14 +3,21 @@
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol, TypeVar
 
 import structlog
 
-from slurm_tasks.errors import CommandError, ConfigurationError, ParseError, PermanentError
+from slurm_tasks.errors import (
+    AccessDeniedError,
+    CommandError,
+    ConfigurationError,
+    ParseError,
+    PermanentError,
+)
 from slurm_tasks.model import changes as model
-from slurm_tasks.model.cluster import Associations, Cluster
+from slurm_tasks.model import names
+from slurm_tasks.model.cluster import Account, Associations, Cluster
+from slurm_tasks.model.purge import Accounting
 from slurm_tasks.model.usage import ListedRun, Period, PeriodUsage, Reading, Run
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import Command, Write
@@ -101,10 +108,45 @@ class SlurmCluster:
         """Read the QoS that slurmdbd knows."""
         return self.runner.read(commands.ShowQos(self.name))
 
-    def held_since(self, now: datetime) -> datetime | None:
-        """Return from when on slurmdbd holds all job records; None: it purges none."""
-        purge = self.runner.read(commands.ShowPurge(self.name))
-        return purge.cutoff(now) if purge else None
+    def accounting(self) -> Accounting:
+        """Read how slurmdbd keeps job records."""
+        return self.runner.read(commands.ShowAccounting(self.name))
+
+    def sees_all_jobs(self) -> bool:
+        """Tell whether slurmdbd takes us for an administrator or an operator.
+
+        It tells its statistics to administrators only. Who is none may still be an operator: that
+        is told by name, which slurmdbd knows by the Unix user of our commands.
+        """
+        try:
+            self.runner.read(commands.ShowStatistics(self.name))
+        except AccessDeniedError:
+            user = self.runner.read(commands.WhoAmI(self.name))
+            known = names.is_username(user.lower())
+            level = self.runner.read(commands.ShowLevel(self.name, user)) if known else ""
+            return level == "Operator"
+        return True
+
+    def lineage(self, records: Accounting) -> Mapping[str, Account]:
+        """Read the tree of accounts, with those that were removed and have jobs on record."""
+        return self.runner.read(commands.ShowLineage(self.name, records.has_lineage))
+
+    def used(self) -> Mapping[str, bool]:
+        """Read of which accounts slurmctld counts any usage."""
+        return self.runner.read(commands.ShowUsed(self.name))
+
+    def find_jobs(
+        self, start: int, end: int, period: tuple[int, int], accounts: tuple[str, ...] = ()
+    ) -> tuple[int, bool]:
+        """Count job records in a window, and tell whether one of them ran in a part of it.
+
+        Args:
+            start: the window's first second.
+            end: the first second after it.
+            period: the same of the part.
+            accounts: whose jobs; empty: everybody's.
+        """
+        return self.runner.read(commands.FindJobs(self.name, start, end, period, accounts))
 
     def exists(self, path: str) -> bool:
         """Tell whether a file or folder is there on the head node."""

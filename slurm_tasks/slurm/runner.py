@@ -36,7 +36,7 @@ _NO_SUCH_USER = re.compile(r"invalid user", re.IGNORECASE)
 _JOBS_ACTIVE = re.compile(r"job\(s\) active", re.IGNORECASE)
 _DENIED = re.compile(
     r"access/permission denied|only admins|permission denied|not have permission"
-    r"|insufficient privilege|must be an? (admin|operator)",
+    r"|doesn't have privilege|insufficient privilege|must be an? (admin|operator)",
     re.IGNORECASE,
 )
 _DOCKER = re.compile(

@@ -3,17 +3,20 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from slurm_tasks.errors import ConfigurationError, SlurmTasksError
 from slurm_tasks.model.cluster import Cluster
 from slurm_tasks.model.findings import Finding, failed, ok, warning
 from slurm_tasks.model.messages import CheckRequest
+from slurm_tasks.model.usage import Reading, month_of
 from slurm_tasks.sync import in_force
 from slurm_tasks.sync.cluster import HeadNode
+from slurm_tasks.sync.measure import measure
 
 SLURM, ACCOUNT, TRES, LIMITS = "SLURM", "default account", "TRES", "limits"
 ACCOUNTS, QOS, HOMES, RECORDS = "accounts", "QoS", "home directories", "job records"
-ASSOCIATIONS = "associations"
+ASSOCIATIONS, USAGE = "associations", "usage"
 _SHOWN = 10
 
 _RESETS = {
@@ -52,6 +55,7 @@ def findings(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:
         (QOS, _qos),
         (HOMES, _homes),
         (RECORDS, _records),
+        (USAGE, _usage),
     ):
         try:
             yield from look(node, request)
@@ -193,8 +197,32 @@ def _homes(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:  # noqa:
 
 def _records(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:  # noqa: ARG001 - one of many looks
     """Say how far back the cluster's job records go."""
-    since = node.cluster.held_since(datetime.now(UTC))
-    if since is None:
+    purge = node.cluster.accounting().purge
+    if purge is None:
         yield ok(RECORDS, "slurmdbd keeps all of them")
     else:
+        since = purge.cutoff(datetime.now(UTC))
         yield ok(RECORDS, f"slurmdbd purges them; complete from {since:%Y-%m-%d %H:%M} UTC on")
+
+
+def _usage(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:
+    """Say whether this month's job records can be read and understood, as a report does."""
+    month = month_of(datetime.now(UTC), ZoneInfo("UTC"))
+    accounts = {name: name for name in request.accounts}
+    records = node.cluster.accounting()
+    measured = measure(node.cluster, (month,), accounts, records, frozenset(request.tres))
+    for reason in measured.failed.values():
+        yield failed(USAGE, f"none is reported: {reason}")
+    for reading in measured.readings.values():
+        yield from _read(reading)
+
+
+def _read(reading: Reading) -> Iterator[Finding]:
+    """Say what of a month's job records is not understood, or doubtful."""
+    for account, reason in sorted(reading.unread.items())[:_SHOWN]:
+        yield failed(USAGE, f"none of {account!r} is reported: {reason}")
+    doubtful = [text for usage in reading.usage.values() for text in usage.doubtful]
+    for text in doubtful[:_SHOWN]:
+        yield warning(USAGE, text)
+    if not reading.unread and not doubtful:
+        yield ok(USAGE, f"job records of this month can be read ({reading.rows} of allocations)")

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import structlog
 
 from slurm_tasks import metrics
 from slurm_tasks.errors import (
+    FailedReadError,
     ForeignAccountError,
     GuardError,
     JobsActiveError,
-    ParseError,
     PermanentError,
     TransientError,
 )
@@ -29,12 +28,11 @@ from slurm_tasks.model.messages import (
 )
 from slurm_tasks.model.names import Kind
 from slurm_tasks.model.plan import Rules, account_name, plan, removals, with_defaults_moved
-from slurm_tasks.model.usage import PeriodUsage
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.lock import Writer, WriterLock
 from slurm_tasks.sync import in_force
-from slurm_tasks.sync.collect import held
 from slurm_tasks.sync.item import Item
+from slurm_tasks.sync.measure import measure_allocation
 from slurm_tasks.sync.unix_users import UnixUsers
 
 log = structlog.stdlib.get_logger(__name__)
@@ -164,6 +162,8 @@ class _Pass:
             defaults = self._known_defaults()
             planned = with_defaults_moved(planned, self._state, defaults, self._node.rules)
         for change in self._steps(item, planned, writer):
+            if writer and not self._may_be_removed(item, change):
+                return
             item.changes.append(change)
             if writer and not self._apply(item, change, writer):
                 continue
@@ -236,26 +236,38 @@ class _Pass:
                 item.settle(Status.DEFERRED, text)
 
     def measure(self) -> None:
-        """Measure what terminated allocations used, now that their jobs have ended."""
+        """Measure what terminated allocations used whose accounts were gone before."""
         for item in self._items:
-            if item.open and item.ours and item.desired.periods:
+            if item.open and self._is_unmeasured(item):
                 try:
                     with item.in_log():
-                        item.usage = self._usage(item)
+                        self._measure(item)
                 except TransientError as error:
                     item.settle(Status.DEFERRED, error)
 
-    def _usage(self, item: Item) -> tuple[PeriodUsage, ...]:
-        now = datetime.now(UTC).timestamp()
-        begun = tuple(period for period in item.desired.periods if period.start <= now)
-        cluster, name = self._node.cluster, item.account
-        found = []
-        for period in held(begun, cluster):
-            reading = cluster.measure(period, {name: name}, item.desired.billed)
-            for reason in reading.unread.values():
-                raise ParseError(f"its usage of {period.month} is not understood: {reason}")
-            found.append(reading.usage[name])
-        return tuple(found)
+    def _is_unmeasured(self, item: Item) -> bool:
+        return item.ours and bool(item.desired.periods) and not item.measured
+
+    def _measure(self, item: Item) -> None:
+        cluster = self._node.cluster
+        item.measured = measure_allocation(cluster, item.account, item.desired, self._state)
+
+    def _may_be_removed(self, item: Item, change: Change) -> bool:
+        """Measure an allocation before its account goes: what slurmctld counts of it goes, too.
+
+        Its jobs have ended, or its users could not have been removed.
+        """
+        if change != RemoveAccount(item.account, item.account in self._state.shared):
+            return True
+        try:
+            if self._is_unmeasured(item):
+                self._measure(item)
+        except FailedReadError as error:
+            item.settle(Status.DEFERRED, error)
+            return False
+        except TransientError as error:  # it is measured afterwards
+            log.warning("not_measured_yet", reason=str(error))
+        return True
 
     def watch(self) -> None:
         """Look whether slurmctld acts by what there is of accounts that needed no change.
@@ -343,7 +355,8 @@ class _Pass:
             limits=dict(account.limits) if account else {},
             users=tuple(sorted(account.users)) if account else (),
             waiting=item.waiting,
-            usage=item.usage,
+            usage=item.measured.of(item.account) if item.measured else (),
+            unconfirmed=item.measured.unconfirmed if item.measured else (),
         )
 
 

@@ -7,7 +7,7 @@ import structlog
 
 from slurm_tasks.model.changes import Change
 from slurm_tasks.model.messages import Desired, Status
-from slurm_tasks.model.usage import PeriodUsage
+from slurm_tasks.sync.measure import Measured
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Item:
     said: list[str] = field(default_factory=list)
     account: str = ""
     ours: bool = False
-    usage: tuple[PeriodUsage, ...] = ()
+    measured: Measured | None = None
 
     @property
     def wanted(self) -> Desired:

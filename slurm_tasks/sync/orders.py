@@ -278,7 +278,7 @@ def complete(control: Control, outcome: Outcome) -> str:
         return f"{outcome.status}: {outcome.message or 'nothing was written'}"
     resource = _resource_of(control, order)
     if order.type == "Terminate":
-        usage.report_final(control, resource, outcome.usage)
+        usage.report_final(control, resource, outcome.usage, outcome.unconfirmed)
         roster.settle(control, resource, (), {})
         mirror_associations(control, resource, ())
         _move(control, order, control.waldur.set_order_done, DONE)

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from slurm_tasks import metrics
-from slurm_tasks.errors import PermanentError, WaldurError, WaldurRefusedError
+from slurm_tasks.errors import FailedReadError, PermanentError, WaldurError, WaldurRefusedError
 from slurm_tasks.model import names
 from slurm_tasks.model.messages import AllocationState, CollectRequest, Measurement
 from slurm_tasks.model.usage import Period, PeriodUsage, following
@@ -49,6 +49,7 @@ class PushReport:
         later: what can't be posted for the moment, close to the turn of a month.
         purged: months that weren't reported, for the cluster doesn't hold all of their jobs.
         refused: what Waldur refused, a sentence each.
+        failed: months that weren't reported, as the cluster's job records could not be read: why.
         unread: accounts whose usage of a month isn't known, as the cluster's records of it are not
             understood, a sentence each; nothing is posted for them.
         doubtful: jobs whose times can't be right, a sentence each; they count, but no longer than
@@ -67,6 +68,7 @@ class PushReport:
     later: list[str] = field(default_factory=list)
     purged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     doubtful: list[str] = field(default_factory=list)
 
@@ -92,7 +94,13 @@ def accounts(control: Control) -> dict[str, str]:
 
     Two resources with one backend id would both be billed for the same jobs, so neither is.
     """
+    return _accounts(control)[0]
+
+
+def _accounts(control: Control) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the resources to report, by account; and the accounts of those that aren't."""
     found: dict[str, list[str]] = {}
+    others: set[str] = set()
     for resource in control.waldur.resources((*BILLED_STATES, ERRED)):
         if not resource.backend_id:
             continue
@@ -103,12 +111,14 @@ def accounts(control: Control) -> dict[str, str]:
             continue
         if resource.state == ERRED:  # Waldur refuses it; the month is made up for once it is mended
             log.warning("usage_not_accepted", resource=resource.uuid, account=account, state=ERRED)
+            others.add(account)
             continue
         found.setdefault(account, []).append(resource.uuid)
     for account, shared in found.items():
         if len(shared) > 1:
             log.error("backend_id_shared", account=account, resources=shared)
-    return {account: uuids[0] for account, uuids in found.items() if len(uuids) == 1}
+    reported = {account: uuids[0] for account, uuids in found.items() if len(uuids) == 1}
+    return reported, tuple(sorted({*others, *found} - reported.keys()))
 
 
 def request(
@@ -130,8 +140,10 @@ def request(
             raise PermanentError(f"{period.month} has not begun yet; there is nothing to report")
         if not dry_run:
             missed.require_open(control, period.month)
+    reported, others = _accounts(control)
     return CollectRequest(
-        accounts=accounts(control),
+        accounts=reported,
+        others=others,
         periods=periods or control.recent_months(),
         billed=frozenset(control.components),
     )
@@ -161,7 +173,8 @@ def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -
     shown = {uuid: resource.current_usages for uuid, resource in known.items()}
     found = differences(control, tuple(present), shown)
     report.purged += (lost := _lost_months(control, present, found))
-    found = [row for row in found if row.month not in lost]
+    report.failed = _unreadable(measurement, found, lost)
+    found = [row for row in found if row.month not in {*lost, *report.failed}]
     report.kept = [
         f"{row.account} {row.month} {name}: Waldur has {row.old[name]}, the cluster says {value}"
         for row in found
@@ -180,6 +193,23 @@ def push(control: Control, measurement: Measurement, *, dry_run: bool = False) -
     counts = {name: len(value) for name, value in vars(report).items() if name != "associations"}
     log.info("usage_pushed", resources=len(present), associations=report.associations, **counts)
     return report
+
+
+def _unreadable(
+    measurement: Measurement, found: list[Difference], lost: list[str]
+) -> dict[str, str]:
+    """Return the months that could not be read, with the reason; those that are lost are told so.
+
+    Where only sacct says that nothing was used, Waldur's usage is the witness that there was some:
+    then none of such months could be read.
+    """
+    failed = dict(measurement.failed)
+    if _contradicted(found, measurement.unconfirmed):
+        unread = sorted({*measurement.unconfirmed} - {*lost})
+        failed |= dict.fromkeys(unread, _CONTRADICTION)
+    for month_, reason in failed.items():
+        log.error("usage_not_read", month=month_, reason=reason)
+    return failed
 
 
 def _unread(allocation: AllocationState) -> Iterator[str]:
@@ -233,6 +263,20 @@ def _lost_months(
     }
     known = {row.month for row in found if any(row.old.values())}
     return sorted(known - used - {control.current_month().month})
+
+
+_CONTRADICTION = (
+    "sacct lists no job, and Waldur has usage: slurmdbd could not read its job records. Look for"
+    " errors in slurmdbd's log"
+)
+
+
+def _contradicted(found: list[Difference], months: tuple[str, ...]) -> list[str]:
+    """Return the months in which Waldur has usage, and only sacct says that there was none."""
+    known = sorted({row.month for row in found if any(row.old.values())} & {*months})
+    for _ in known:
+        metrics.usage_reads_failed.labels("waldur").inc()
+    return known
 
 
 def _post(
@@ -296,13 +340,25 @@ def _push_limits(
     return bool(limits.push(control, resource, allocation.limits))
 
 
-def report_final(control: Control, resource: Resource, measured: tuple[PeriodUsage, ...]) -> None:
+def report_final(
+    control: Control,
+    resource: Resource,
+    measured: tuple[PeriodUsage, ...],
+    unconfirmed: tuple[str, ...] = (),
+) -> None:
     """Post what a terminated allocation used: afterwards Waldur refuses it.
 
     A refusal that would come again must not keep the order open for ever; it is an error in the
     log.
 
+    Args:
+        control: the control side.
+        resource: whose allocation it was.
+        measured: what the cluster says.
+        unconfirmed: months of which only sacct says that nothing was used.
+
     Raises:
+        FailedReadError: Waldur has usage of such a month: it could not be read; the order waits.
         WaldurError: it was refused for now, or its month is about to turn; the order waits.
     """
     allocation = AllocationState(
@@ -311,7 +367,10 @@ def report_final(control: Control, resource: Resource, measured: tuple[PeriodUsa
         present=True,
         usage=measured,
     )
-    done = post(control, differences(control, (allocation,)), datetime.now(UTC))
+    found = differences(control, (allocation,))
+    if months := _contradicted(found, unconfirmed):
+        raise FailedReadError(f"its usage of {', '.join(months)} can't be read: {_CONTRADICTION}")
+    done = post(control, found, datetime.now(UTC))
     missed.tell(control, done.missed)
     if done.later:
         raise WaldurError(

@@ -60,6 +60,6 @@ def push(
     from slurm_tasks.tasks.control import control
 
     report = flow.push(control(), measurement, dry_run=dry_run)
-    if not dry_run:
+    if not dry_run and not report.failed:
         runtime.succeeded("usage")
     return report.summary()

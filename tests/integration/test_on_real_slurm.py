@@ -260,8 +260,11 @@ def test_somebody_elses_account_is_left_alone(lab: Lab) -> None:
     assert lab.node.cluster.read().accounts[planned.account].description == "mine"
 
 
-def test_two_hundred_allocations_cost_one_listing_and_one_sacct_each_month(lab: Lab) -> None:
-    """Measuring costs commands by month, not by allocation; what jobs held is exact."""
+def test_two_hundred_allocations_cost_two_listings_and_one_sacct_each_month(lab: Lab) -> None:
+    """Measuring costs commands by month, not by allocation; what jobs held is exact.
+
+    26.05's slurmdbd is also asked what we may see: it doesn't tell its PrivateData.
+    """
     names = [f"hpc_{number:05d}" for number in range(200)]
     lab.real.sacctmgr("add", "account", f"name={','.join(names)}", "cluster=lab", "parent=waldur")
     used = names[:3]
@@ -280,7 +283,8 @@ def test_two_hundred_allocations_cost_one_listing_and_one_sacct_each_month(lab: 
     accounts = {name: uuid.uuid4().hex for name in names}
     request = CollectRequest(accounts=accounts, periods=(SEPTEMBER, OCTOBER))
     (measured,) = collect(request, lab.node.cluster)
-    assert lab.counting.reads == ["sacctmgr", "sacctmgr", "sacct", "sacct"]
+    asked = 4 if lab.real.release == "26.05" else 3
+    assert lab.counting.reads == [*asked * ["sacctmgr"], "sacct", "sacct"]
     totals = {
         (row.account, usage.period.month): usage.total().get("cpu", 0)
         for row in measured.allocations

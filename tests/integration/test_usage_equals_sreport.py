@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 
+from slurm_tasks.model.billing import payers
 from slurm_tasks.model.usage import Period, month
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
@@ -27,6 +28,10 @@ from tests.support.world import World
 MONTHS = {zone: month("2025-10", ZoneInfo(zone)) for zone in ("UTC", "Europe/Tallinn")}
 ACCOUNTS = ("hpc_1", "hpc_2")
 SHRUNK, STEPPED_BACK = "hpc_shrunk", "hpc_stepped"
+GROUPED, GROUPS = "hpc_grouped", ("hpc_group", "hpc_team", "hpc_former")
+"""An allocation with a site's own accounts below it: two, and one that is removed."""
+OTHER = "hpc_other"
+"""Another allocation, below that one."""
 TRES = "cpu,mem,gres/gpu,node,billing"
 JOBS: dict[str, tuple[str, dict[str, Any], str]] = {
     "whole-node": ("dave", {"seconds": 1, "exclusive": True}, "COMPLETED"),
@@ -65,10 +70,10 @@ class October:
             found |= {(account, user, name): n for user, tres in rows for name, n in tres.items()}
         return {key: seconds for key, seconds in found.items() if seconds}
 
-    def of(self, account: str) -> dict[str, int]:
-        """Return what sreport reports of an account, by TRES."""
+    def of(self, account: str, user: str = "") -> dict[str, int]:
+        """Return what sreport reports of an account, or of a user of it, by TRES."""
         found = self._reported(MONTHS["UTC"])
-        return {key[2]: n for key, n in found.items() if key[:2] == (account, "") and n}
+        return {key[2]: n for key, n in found.items() if key[:2] == (account, user) and n}
 
     def _reported(self, period: Period) -> Usage:
         start, end = (datetime.fromtimestamp(edge, UTC) for edge in (period.start, period.end))
@@ -86,16 +91,21 @@ def october(request: pytest.FixtureRequest) -> Iterator[October]:
     name = f"slurm_{request.param.replace('.', '')}"
     real = cast("RealCluster", request.getfixturevalue(name))
     real.reset()
-    for account in (*ACCOUNTS, SHRUNK, STEPPED_BACK):
-        real.sacctmgr("add", "account", account, "cluster=lab", "parent=waldur")
-    accounts = ",".join((*ACCOUNTS, SHRUNK, STEPPED_BACK))
+    parents = dict.fromkeys([*ACCOUNTS, SHRUNK, STEPPED_BACK, GROUPED], "waldur")
+    parents |= dict(zip([*GROUPS, OTHER], [GROUPED, GROUPS[0], GROUPED, GROUPED], strict=True))
+    for account, parent in parents.items():
+        real.sacctmgr("add", "account", account, "cluster=lab", f"parent={parent}")
+    accounts = ",".join(parents)
     everywhere = ("cluster=lab", f"account={accounts},waldur", "DefaultAccount=waldur")
     real.sacctmgr("add", "user", "alice,bob,carol,dave", *everywhere)
     run_jobs(real)
     real.move_jobs_back((datetime.now(UTC) - datetime(2025, 10, 15, tzinfo=UTC)).days)
     for number, (account, period) in enumerate(zip(ACCOUNTS, MONTHS.values(), strict=True)):
         real.inject_jobs(long_jobs(account, period, 4_000_000 + number))
-    real.inject_jobs(inconsistent_jobs(real.release))
+    real.inject_jobs([*inconsistent_jobs(real.release), *grouped_jobs()])
+    former = f"account={GROUPS[-1]}"
+    real.sacctmgr("remove", "user", "where", "name=alice,bob,carol,dave", former, "cluster=lab")
+    real.sacctmgr("remove", "account", "where", f"name={GROUPS[-1]}", "cluster=lab")
     real.sacctmgr("remove", "user", "where", "name=alice", "account=hpc_1", "cluster=lab")
     real.sacctmgr("remove", "user", "where", "name=carol")
     first = min(period.start for period in MONTHS.values())
@@ -204,6 +214,35 @@ def inconsistent_jobs(release: str) -> list[InjectedJob]:
         InjectedJob(SHRUNK, "bob", again, start + 90, small, job_id=5_000_000, submit=start + 60),
         InjectedJob(STEPPED_BACK, "bob", start, start + 31, small, suspended=start + 128),
     ]
+
+
+def grouped_jobs() -> list[InjectedJob]:
+    """Return jobs of an allocation, of the accounts below it, and of another one's."""
+    start = MONTHS["UTC"].start + 86400
+    accounts = (GROUPED, *GROUPS, OTHER)
+    return [
+        InjectedJob(account, user, start, start + 10**number, "cpu=1,mem=10M,node=1")
+        for number, account in enumerate(accounts)
+        for user in ("alice", "bob")
+    ]
+
+
+def test_accounts_below_an_allocation_count_to_it(october: October) -> None:
+    """As in sreport, the removed one too; but another allocation is that one's own."""
+    cluster, period = october.cluster, MONTHS["UTC"]
+    tree = {**cluster.lineage(cluster.accounting()), **cluster.read().accounts}
+    accounts = payers([GROUPED, OTHER], tree)
+
+    usage = cluster.measure(period, accounts).usage
+
+    assert set(accounts) == {GROUPED, OTHER, *GROUPS}
+    assert usage[GROUPED].total()["cpu"] == 2 * 1111
+    for user in usage[GROUPED].users:
+        in_sreport = sum(october.of(name, user.user)["cpu"] for name in (GROUPED, *GROUPS))
+        assert user.tres["cpu"] == in_sreport
+    other = usage[OTHER].total()["cpu"]
+    assert other == october.of(OTHER)["cpu"]
+    assert usage[GROUPED].total()["cpu"] == october.of(GROUPED)["cpu"] - other
 
 
 def test_a_shrunk_job_is_what_it_held_and_no_longer_from_its_start_again(october: October) -> None:

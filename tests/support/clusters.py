@@ -254,6 +254,16 @@ class RealCluster:
         self.sql(";\n".join([*statements, "COMMIT"]))
         return ids
 
+    def multiply_job(self, job: int, count: int) -> None:
+        """Insert the record of a job so many times more."""
+        columns = [row[0] for row in self.sql(f"SHOW COLUMNS FROM {CLUSTER}_job_table")]
+        copied = ",".join(f"`{name}`" for name in columns if name not in {"job_db_inx", "id_job"})
+        self.sql(
+            f"INSERT INTO {CLUSTER}_job_table (id_job, {copied})"
+            f" SELECT {job} + seq, {copied} FROM {CLUSTER}_job_table, seq_1_to_{count}"
+            f" WHERE id_job = {job}"
+        )
+
     def rollup(self, start: datetime, end: datetime, *, purge: bool = False) -> None:
         """Have slurmdbd aggregate usage for sreport now, instead of at the next full hour.
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 from slurm_tasks.errors import CommandError, JobsActiveError
 from slurm_tasks.model import changes, tres
 from slurm_tasks.model.cluster import Associations, Cluster
-from slurm_tasks.model.purge import Purge
+from slurm_tasks.model.purge import Accounting, Purge
 from slurm_tasks.model.usage import Tally
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import Command, Write
@@ -96,7 +96,10 @@ class FakeSlurm:
             commands.ShowDefaults: dict(self.defaults),
             commands.ShowTres: self.known,
             commands.ShowQos: self.qos,
-            commands.ShowPurge: self.purge,
+            commands.ShowAccounting: Accounting(self.purge),
+            commands.ShowLineage: {},
+            commands.ShowUsed: {name: bool(self.usage.get(name)) for name in self.state.accounts},
+            commands.FindJobs: (0, False),
             commands.ShowConfig: {"ClusterName": self.state.name, **self.config},
         }
 

@@ -19,7 +19,7 @@ class Fault:
     """What goes wrong with commands.
 
     A command with an `exit_code`, a `signal`, an invented `stdout` or a `hang` does nothing else,
-    unless it has its `effect` first. With only a `delay`, `stderr` or `truncate` it works.
+    unless it has its `effect` first. With only a `delay`, `stderr`, `lines` or `truncate` it works.
 
     Attributes:
         tool: the program.
@@ -31,6 +31,7 @@ class Fault:
         exit_code: it ends with this code and without output.
         stdout: it prints this instead.
         truncate: it prints only so many characters.
+        lines: it prints only so many lines: a sacct with 1, slurmdbd can't read its job records.
         stderr: it prints this there as well.
         effect: it does its work before it fails.
     """
@@ -44,6 +45,7 @@ class Fault:
     exit_code: int | None = None
     stdout: str | None = None
     truncate: int | None = None
+    lines: int | None = None
     stderr: str = ""
     effect: bool = False
 

@@ -165,6 +165,16 @@ class SlurmSimulator:
             setting = ("preserve_case_user", "yes" if on else "no")
             connection.execute("REPLACE INTO meta VALUES (?, ?)", setting)
 
+    def hide_jobs(self) -> None:
+        """Let slurmdbd show jobs only to whom they belong, and to operators and administrators."""
+        with self._connected() as connection:
+            connection.execute("REPLACE INTO meta VALUES ('private_data', 'jobs')")
+
+    def set_level(self, user: str, level: str) -> None:
+        """Let a user be None, Operator or Administrator."""
+        with self._connected() as connection:
+            connection.execute("UPDATE person SET level = ? WHERE name = ?", (level, user))
+
     def purge_jobs(self, after: str, before: datetime) -> None:
         """Let slurmdbd have thrown job records away.
 

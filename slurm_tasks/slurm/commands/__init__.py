@@ -5,13 +5,21 @@ without a name changes every account of the cluster, root included. Reads ask fo
 line and check it, so that an empty listing and a failed one are never the same.
 """
 
+from slurm_tasks.slurm.commands.accounting import (
+    FindJobs,
+    ShowAccounting,
+    ShowLevel,
+    ShowLineage,
+    ShowStatistics,
+    ShowUsed,
+    WhoAmI,
+)
 from slurm_tasks.slurm.commands.base import Command, Write
 from slurm_tasks.slurm.commands.reads import (
     ShowAccounts,
     ShowAssociations,
     ShowConfig,
     ShowDefaults,
-    ShowPurge,
     ShowQos,
     ShowTres,
 )
@@ -35,6 +43,7 @@ __all__ = [
     "AddUsers",
     "CancelJobs",
     "Command",
+    "FindJobs",
     "FindPath",
     "MakeHome",
     "ModifyAccount",
@@ -44,14 +53,19 @@ __all__ = [
     "ResolveUsers",
     "SetDefault",
     "SetUsersBlocked",
+    "ShowAccounting",
     "ShowAccounts",
     "ShowAssociations",
     "ShowConfig",
     "ShowDefaults",
-    "ShowPurge",
+    "ShowLevel",
+    "ShowLineage",
     "ShowQos",
+    "ShowStatistics",
     "ShowTres",
+    "ShowUsed",
     "UnixUsers",
+    "WhoAmI",
     "Write",
     "for_change",
 ]

@@ -3,12 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, cast
+from typing import ClassVar
 
 from slurm_tasks.errors import ParseError
 from slurm_tasks.model import tres
 from slurm_tasks.model.cluster import Account, Association, Associations, Cluster
-from slurm_tasks.model.purge import Purge
 from slurm_tasks.slurm.commands.base import SACCTMGR, Command, rows
 
 
@@ -140,35 +139,6 @@ class ShowQos(Command[frozenset[str]]):
     def parse(self, lines: Iterable[str]) -> frozenset[str]:
         """Return their names."""
         return frozenset(name for (name,) in rows(lines, self._HEADER, 1))
-
-
-@dataclass(frozen=True)
-class ShowPurge(Command[Purge | None]):
-    """When slurmdbd throws job records away, from its configuration."""
-
-    _LINE: ClassVar[re.Pattern[str]] = re.compile(r"PurgeJobAfter\s*=\s*(.*?)\s*")
-    _VALUE: ClassVar[re.Pattern[str]] = re.compile(r"(\d+) (hour|day|month)s?\*?")
-
-    def argv(self) -> list[str]:
-        """Ask for the configuration, slurmdbd's included."""
-        return ["show", "configuration"]
-
-    def parse(self, lines: Iterable[str]) -> Purge | None:
-        """Return the rule; None where records are kept for ever.
-
-        Raises:
-            ParseError: slurmdbd's configuration isn't there, or its value is not understood.
-        """
-        found = [match[1] for line in lines if (match := self._LINE.fullmatch(line))]
-        if not found:
-            raise ParseError("`sacctmgr show configuration` names no PurgeJobAfter")
-        if found[0] == "NONE":
-            return None
-        value = self._VALUE.fullmatch(found[0])
-        if not value:
-            raise ParseError(f"PurgeJobAfter = {found[0]!r} in slurmdbd's configuration")
-        unit = cast("Literal['hours', 'days', 'months']", f"{value[2]}s")
-        return Purge(int(value[1]), unit)
 
 
 @dataclass(frozen=True)

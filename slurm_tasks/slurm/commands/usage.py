@@ -16,9 +16,9 @@ from slurm_tasks.slurm.commands.base import Command, account_name, below_header,
 _NUMBER = re.compile(r"[0-9]{1,12}")
 _SPELL = re.compile(r"(?:([0-9]{1,6})-)?([0-9]{2}):([0-9]{2}):([0-9]{2})")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T.*")
-_EVERY_RUN = ("--allocations", "--allusers", "--duplicates", "--noconvert", "--parsable2")
+EVERY_RUN = ("--allocations", "--allusers", "--duplicates", "--noconvert", "--parsable2")
 _NEVER = "00:00:00"
-_RUNNING = "Unknown"
+RUNNING = "Unknown"
 _YEAR = 366 * 86400
 _CHUNK = 10_000
 """Rows between two looks at how much is kept."""
@@ -71,11 +71,11 @@ class AccountUsage(Command[Listing]):
             raise ValueError(f"the period from {self.start} to {self.end} is empty")
         if not self.accounts:
             raise ValueError("without an account's name the usage would be that of all")
-        window = [f"--starttime={_utc(self.start)}", f"--endtime={_utc(self.end)}"]
+        window = [f"--starttime={moment(self.start)}", f"--endtime={moment(self.end)}"]
         listed = f"--accounts={','.join(map(account_name, sorted(self.accounts)))}"
         whose = [listed] if len(self.accounts) <= self.MAX_NAMES else []
         columns = f"--format={self._HEADER.lower().replace('|', ',')}"
-        return [*_EVERY_RUN, self.cluster_option, *window, *whose, columns]
+        return [*EVERY_RUN, self.cluster_option, *window, *whose, columns]
 
     def parse(self, lines: Iterable[str]) -> Listing:
         """Add up as the rows come; memory does not grow with the jobs.
@@ -108,7 +108,7 @@ class AccountUsage(Command[Listing]):
             account = account_of(name)
             if account is None:
                 continue  # above MAX_NAMES all accounts' jobs are listed
-            if suspended == _NEVER and submit <= start and ended != _RUNNING:
+            if suspended == _NEVER and submit <= start and ended != RUNNING:
                 try:
                     first, last = int(start), int(ended)
                     usual = begin <= first and last <= end and last - first == int(elapsed)
@@ -151,16 +151,16 @@ def _run(account: str, fields: list[str]) -> tuple[Run, str]:
     job, _, user, *times, held = fields
     first, submitted, elapsed = (_number(times[at]) for at in (0, 2, 3))
     suspended = _seconds(times[4])
-    last = None if times[1] == _RUNNING else _number(times[1])
+    last = None if times[1] == RUNNING else _number(times[1])
     doubt = ""
     if last is None and suspended >= first - _YEAR:
         # The clock stepped back between suspending and resuming: slurmdbd keeps the moment of
         # the one where the length of both belongs.
-        doubt = f"it has run since {_utc(first)}, suspended for {times[4]}: taken as running"
+        doubt = f"it has run since {moment(first)}, suspended for {times[4]}: taken as running"
         elapsed, suspended = max(int(time.time()) - first, 0), 0
     elif last is not None and first + elapsed + suspended != last:
         doubt = (
-            f"from {_utc(first)} to {_utc(last)} it ran for {elapsed} s and was suspended for"
+            f"from {moment(first)} to {moment(last)} it ran for {elapsed} s and was suspended for"
             f" {times[4]}: taken as running all the time"
         )
         elapsed, suspended = max(last - first, 0), 0
@@ -198,10 +198,10 @@ class RanBy(Command[dict[ListedRun, int]]):
         """Ask for everything up to the moment; a window from 0 on would be from today on."""
         if not self.jobs:
             raise ValueError("without a job's number all jobs would be listed")
-        window = [f"--starttime={_utc(1)}", f"--endtime={_utc(self.moment)}"]
+        window = [f"--starttime={moment(1)}", f"--endtime={moment(self.moment)}"]
         jobs = f"--jobs={','.join(str(_number(job)) for job in self.jobs)}"
         columns = f"--format={self._HEADER.lower().replace('|', ',')}"
-        return [*_EVERY_RUN, "--truncate", self.cluster_option, *window, jobs, columns]
+        return [*EVERY_RUN, "--truncate", self.cluster_option, *window, jobs, columns]
 
     def parse(self, lines: Iterable[str]) -> dict[ListedRun, int]:
         """Return seconds by run; those that began later are left out."""
@@ -211,7 +211,8 @@ class RanBy(Command[dict[ListedRun, int]]):
         }
 
 
-def _utc(epoch: int) -> str:
+def moment(epoch: int) -> str:
+    """Return a moment, seconds since the epoch, as sacct takes it; times are UTC."""
     return f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%dT%H:%M:%S}"
 
 

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from slurm_tasks.demo.slurm import Job, SlurmSimulator
+from slurm_tasks.demo.slurm import Fault, Job, SlurmSimulator
 from slurm_tasks.model.purge import Purge
+from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.commands import Command
 from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
 from tests.support.clusters import InjectedJob, RealCluster
@@ -84,9 +85,46 @@ class Lab:
 
     def ask(self, command: Command[T]) -> T:
         """Run a command of the service's as the service does."""
-        environment = ENVIRONMENT | {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        return self.as_service().runner.read(command)
+
+    def as_service(self, user: str = "root") -> SlurmCluster:
+        """Return the cluster as the service asks it, run by root or by somebody else."""
+        whose = {"SLURM_LAB_USER": "" if user == "root" else user, "SLURM_SIM_USER": user}
+        environment = ENVIRONMENT | whose | {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         runner = Runner(PurePosixPath(self.backend.bin_dir), 60, environment=environment)
-        return runner.read(command)
+        return SlurmCluster(runner, "lab")
+
+    @contextmanager
+    def unreadable(self) -> Iterator[None]:
+        """Have slurmdbd fail to read its job records for a block: the table isn't there."""
+        if isinstance(self.backend, SlurmSimulator):
+            self.backend.set_faults(Fault("sacct", lines=1))
+            yield
+            self.backend.set_faults()
+            return
+        self.backend.sql("RENAME TABLE lab_job_table TO hidden_job_table")
+        try:
+            yield
+        finally:
+            self.backend.sql("RENAME TABLE hidden_job_table TO lab_job_table")
+
+    @contextmanager
+    def private(self) -> Iterator[None]:
+        """Have slurmdbd show jobs only to whom they belong, for a block."""
+        if isinstance(self.backend, SlurmSimulator):
+            self.backend.hide_jobs()
+            yield
+        else:
+            with self.backend.slurmdbd_options("PrivateData=jobs"):
+                yield
+
+    def set_level(self, user: str, level: str) -> None:
+        """Make a user an operator, or whatever."""
+        if isinstance(self.backend, SlurmSimulator):
+            self.backend.set_level(user, level)
+        else:
+            where = ("where", f"name={user}", "set", f"adminlevel={level}")
+            self.backend.sacctmgr("modify", "user", *where)
 
     def sacctmgr(self, *words: str) -> Answer:
         """Run sacctmgr the way the service does."""

@@ -19,11 +19,11 @@ from slurm_tasks.slurm.commands import (
     AccountUsage,
     Command,
     RanBy,
+    ShowAccounting,
     ShowAccounts,
     ShowAssociations,
     ShowConfig,
     ShowDefaults,
-    ShowPurge,
     ShowQos,
     ShowTres,
     UnixUsers,
@@ -524,7 +524,7 @@ def test_qos_are_read_by_their_names() -> None:
 
 def test_configurations_are_asked_for() -> None:
     """That of slurmdbd of sacctmgr, that of slurmctld of scontrol, which needs no name."""
-    asked = [(command.program, command.argv()) for command in (ShowPurge("lab"), ShowConfig())]
+    asked = [(command.program, command.argv()) for command in (ShowAccounting("lab"), ShowConfig())]
 
     assert asked == [("sacctmgr", ["show", "configuration"]), ("scontrol", ["show", "config"])]
 
@@ -543,20 +543,20 @@ def test_the_purge_of_job_records_is_read(value: str, expected: Purge | None) ->
     """An asterisk means that they are archived before; other records' purges don't matter."""
     lines = ["PurgeEventAfter = 1 day\n", f"PurgeJobAfter          = {value} \n", "X = y\n"]
 
-    assert ShowPurge("lab").parse(lines) == expected
+    assert ShowAccounting("lab").parse(lines).purge == expected
 
 
 @pytest.mark.parametrize("value", ["", "12", "12 years", "months", "12 months later"])
 def test_a_purge_that_is_not_understood_is_an_error(value: str) -> None:
     """It is never taken for none; the message says what was found."""
     with pytest.raises(ParseError, match=f"PurgeJobAfter = '{value}' in slurmdbd's"):
-        ShowPurge("lab").parse([f"PurgeJobAfter = {value}\n"])
+        ShowAccounting("lab").parse([f"PurgeJobAfter = {value}\n"])
 
 
 def test_a_configuration_without_a_purge_is_an_error() -> None:
     """That of slurmdbd is missing, not empty."""
     with pytest.raises(ParseError, match=r"^`sacctmgr show configuration` names no PurgeJobAfter"):
-        ShowPurge("lab").parse(["ClusterName = lab\n"])
+        ShowAccounting("lab").parse(["ClusterName = lab\n"])
 
 
 def test_the_clusters_name_is_read_from_its_configuration() -> None:

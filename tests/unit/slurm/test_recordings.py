@@ -25,10 +25,10 @@ from slurm_tasks.slurm.commands import (
     RemoveUsers,
     ResolveUsers,
     SetUsersBlocked,
+    ShowAccounting,
     ShowAccounts,
     ShowConfig,
     ShowDefaults,
-    ShowPurge,
     ShowQos,
     ShowTres,
 )
@@ -138,7 +138,7 @@ def test_users_who_are_blocked_are_understood(path: Path) -> None:
 @pytest.mark.parametrize("release", ["22.05", "24.11", "26.05"])
 def test_when_records_are_purged_is_understood(release: str, name: str, rule: Purge | None) -> None:
     """In every unit, whether they are archived or not."""
-    assert ShowPurge("lab").parse(lines(FOLDER / release / f"{name}.txt")) == rule
+    assert ShowAccounting("lab").parse(lines(FOLDER / release / f"{name}.txt")).purge == rule
 
 
 @recorded("getent*")
@@ -305,4 +305,4 @@ def test_a_configuration_without_slurmdbds_part_is_no_rule(path: Path, tmp_path:
     assert parts(path)[0] == 0
 
     with pytest.raises(ParseError):
-        replaying(path, tmp_path).read(ShowPurge("lab"))
+        replaying(path, tmp_path).read(ShowAccounting("lab"))

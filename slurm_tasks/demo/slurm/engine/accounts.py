@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from . import qos, removal, tres
+from . import qos, removal, removed, tres
 from .replies import RefusedError, Reply, UnsupportedError, nothing, unmodified
 from .state import Cluster, load, marks
 from .words import assignments, local, names, stored
@@ -180,6 +180,7 @@ def remove(cluster: Cluster, words: list[str]) -> Reply:
     removal.refuse_defaults(cluster, pairs, accounts=True)
     removal.refuse_jobs(cluster, pairs)
     db = cluster.db
+    removed.keep(cluster, accounts, pairs)
     db.execute(f"DELETE FROM assoc WHERE account IN ({marks(accounts)})", accounts)  # noqa: S608
     if "cluster" not in where:
         db.execute(f"DELETE FROM account WHERE name IN ({marks(rows)})", rows)  # noqa: S608

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from .replies import Reply, UnsupportedError
+from . import usage
+from .replies import RefusedError, Reply, UnsupportedError
 from .state import Cluster, load
 
 VERSIONS = {"22.05": "22.05.8", "24.11": "24.11.5"}
@@ -51,25 +52,40 @@ def configuration(cluster: Cluster) -> Reply:
         [
             f"Configuration data as of {moment}",
             f"SLURM_VERSION          = {version}",
+            "PrivateData            = none",
             "",
             "SlurmDBD configuration:",
+            f"PrivateData            = {cluster.meta['private_data']}",
             f"PurgeJobAfter          = {purge}",
             f"SLURMDBD_VERSION       = {version}",
         ]
     )
 
 
+def statistics(cluster: Cluster) -> Reply:
+    """Print slurmdbd's statistics, to administrators only."""
+    if cluster.level() != "Administrator":
+        raise RefusedError(
+            "sacctmgr: accounting_storage/slurmdbd: acct_storage_p_get_stats: RC:2002 Your user"
+            " doesn't have privilege to perform this action"
+        )
+    stars = "*" * 67
+    return Reply([stars, "sacctmgr show stats output", stars])
+
+
 def _associations(cluster: Cluster) -> list[str]:
     """List associations as slurmctld does, users with a Unix number (made up here)."""
     known = _tres(cluster)
+    used = usage.counted(cluster)
     lines = ["Current Association Manager state", "Association Records"]
     query = "SELECT account, user, submit_jobs, limits FROM assoc ORDER BY rowid"
     for account, user, submit, limits in cluster.db.execute(query):
         who = f"{user}({0 if user == 'root' else 1000})" if user else ""
-        minutes = load(limits)
-        shown = ",".join(f"{name}={minutes.get(name, 'N')}(0)" for name in known)
+        minutes, seconds = load(limits), used.get((account, user.lower()), {})
+        shown = ",".join(f"{x}={minutes.get(x, 'N')}({seconds.get(x, 0) // 60})" for x in known)
         lines.append(
             f"ClusterName={cluster.name} Account={account} UserName={who} Partition= "
+            f"UsageRaw/Norm/Efctv={seconds.get('billing', 0):.2f}/0.00/0.00 "
             f"GrpJobs=N(0) GrpSubmitJobs={'N' if submit is None else submit}(0) "
             f"GrpTRESMins={shown} GrpTRESRunMins="
         )

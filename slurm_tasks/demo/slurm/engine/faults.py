@@ -68,6 +68,8 @@ def after(fault: Spec | None, answer: tuple[int, str, str]) -> tuple[int, str, s
         code, out = fault["exit_code"], ""
     if isinstance(fault["stdout"], str):
         out = fault["stdout"]
+    if isinstance(fault["lines"], int):
+        out = "".join(out.splitlines(keepends=True)[: fault["lines"]])
     if isinstance(fault["truncate"], int):
         out = out[: fault["truncate"]]
     return code, out, err + str(fault["stderr"] or "")

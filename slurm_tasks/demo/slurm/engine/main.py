@@ -30,6 +30,8 @@ def _sacctmgr(cluster: state.Cluster, argv: list[str]) -> Reply:
     (verb, what), rest = words[:2], words[2:]
     if words == ["show", "configuration"]:
         return control.configuration(cluster)
+    if words == ["show", "stats"]:
+        return control.statistics(cluster)
     if verb == "show" and what in {"account", "user", "tres", "qos", "cluster"}:
         if "parsable2" not in given:
             raise UnsupportedError("a listing without --parsable2")

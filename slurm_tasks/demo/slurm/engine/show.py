@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import tres
+from . import removed, tres
 from .replies import HangError, Reply, UnsupportedError
 from .state import Cluster, load
 from .words import assignments, columns, local, names
@@ -17,8 +17,9 @@ _ASSOCIATION = {
     "grptresmins": "GrpTRESMins",
     "qos": "QOS",
     "defaultqos": "Def QOS",
+    "lineage": "Lineage",
 }
-_USER = {"user": "User", "defaultaccount": "Def Acct"}
+_USER = {"user": "User", "defaultaccount": "Def Acct", "adminlevel": "Admin"}
 _TRES = {"type": "Type", "name": "Name"}
 _QOS = {"name": "Name"}
 _CLUSTER = {"cluster": "Cluster"}
@@ -27,13 +28,15 @@ _CLUSTER = {"cluster": "Cluster"}
 def show(cluster: Cluster, what: str, words: list[str], *, header: bool) -> Reply:
     """List what a command asks for, in the columns that it names."""
     values = assignments(
-        [word for word in words if word not in ("where", "withassoc")],
+        [word for word in words if word not in ("where", "withassoc", "withdeleted")],
         {"format", "cluster", "name"},
     )
     if "format" not in values:
         raise UnsupportedError("a listing without format=")
     if "withassoc" in words and what != "account":
         raise UnsupportedError(f"show {what} withassoc")
+    if "withdeleted" in words and "withassoc" not in words:
+        raise UnsupportedError("withdeleted without withassoc")
     known, rows = {
         "account": _associations if "withassoc" in words else _accounts,
         "user": _users,
@@ -41,6 +44,10 @@ def show(cluster: Cluster, what: str, words: list[str], *, header: bool) -> Repl
         "qos": _qos,
         "cluster": _clusters,
     }[what](cluster, values)
+    if "withdeleted" in words:
+        rows = [*rows, *removed.rows(cluster)]
+    if cluster.old:
+        known = {name: title for name, title in known.items() if name != "lineage"}
     asked = columns(values["format"], known)
     lines = ["|".join(row[column] for column in asked) for row in rows]
     first = ["|".join(known[column] for column in asked)] if header else []
@@ -77,6 +84,7 @@ def _associations(cluster: Cluster, values: dict[str, str]) -> Listing:
         ORDER BY name, assoc.user"""
     wanted = _wanted(values)
     access = cluster.qos()
+    paths = removed.lineages(cluster) if "lineage" in values["format"] else _nothing
     rows = []
     for name, description, organization, parent, user, submit, limits in cluster.db.execute(
         query, [here]
@@ -98,9 +106,14 @@ def _associations(cluster: Cluster, values: dict[str, str]) -> Listing:
                 "grptresmins": tres.limits(load(limits)) if exists else "",
                 "qos": allowed,
                 "defaultqos": default,
+                "lineage": paths(name, user or "") if exists else "",
             }
         )
     return _ASSOCIATION, rows
+
+
+def _nothing(*_: str) -> str:
+    return ""
 
 
 def _has_lost_users(cluster: Cluster) -> bool:
@@ -116,8 +129,8 @@ def _users(cluster: Cluster, values: dict[str, str]) -> Listing:
     wanted = _wanted(values)
     defaults = cluster.defaults() if local(cluster.name, values) else {}
     rows = [
-        {"user": user, "defaultaccount": defaults.get(user, "")}
-        for (user,) in cluster.db.execute("SELECT name FROM person ORDER BY name")
+        {"user": user, "defaultaccount": defaults.get(user, ""), "adminlevel": level}
+        for user, level in cluster.db.execute("SELECT name, level FROM person ORDER BY name")
         if wanted is None or user in wanted
     ]
     return _USER, rows

@@ -17,7 +17,7 @@ _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tres (type TEXT NOT NULL, name TEXT NOT NULL);
 CREATE TABLE account (name TEXT PRIMARY KEY, description TEXT, organization TEXT);
-CREATE TABLE person (name TEXT PRIMARY KEY COLLATE NOCASE);
+CREATE TABLE person (name TEXT PRIMARY KEY COLLATE NOCASE, level TEXT NOT NULL DEFAULT 'None');
 CREATE TABLE qos (name TEXT PRIMARY KEY);
 CREATE TABLE assoc (
     account TEXT NOT NULL, user TEXT NOT NULL COLLATE NOCASE, parent TEXT NOT NULL,
@@ -26,6 +26,9 @@ CREATE TABLE assoc (
     PRIMARY KEY (account, user));
 CREATE INDEX assoc_user ON assoc (user);
 CREATE INDEX assoc_parent ON assoc (parent);
+CREATE TABLE removed (
+    account TEXT NOT NULL, user TEXT NOT NULL COLLATE NOCASE, parent TEXT NOT NULL,
+    description TEXT, lineage TEXT NOT NULL, PRIMARY KEY (account, user));
 CREATE TABLE job (
     run INTEGER PRIMARY KEY, id INTEGER NOT NULL, account TEXT NOT NULL, user TEXT NOT NULL,
     submit INTEGER NOT NULL, start INTEGER, end REAL, state TEXT NOT NULL, final TEXT NOT NULL,
@@ -44,7 +47,7 @@ _START = """
 UPDATE job SET state = 'RUNNING', start = begin, end = begin + seconds, allocated = requested
 WHERE run = ?"""
 ACTIVE = "state IN ('PENDING', 'RUNNING')"
-_TABLES = ("tres", "account", "person", "qos", "assoc", "job", "fault", "command")
+_TABLES = ("tres", "account", "person", "qos", "assoc", "removed", "job", "fault", "command")
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -68,12 +71,13 @@ def initialise(path: str, settings: dict[str, str]) -> None:
             connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- our own names
         connection.executemany("INSERT INTO tres VALUES (?, ?)", TRES)
         settings = {**settings, "purge_jobs_after": "NONE", "preserve_case_user": "no"}
+        settings["private_data"] = "none"
         connection.executemany("REPLACE INTO meta VALUES (?, ?)", settings.items())
         connection.executemany(
             "INSERT INTO account VALUES (?, ?, ?)",
             [("root", "default root account", "root"), ("waldur", "waldur", "waldur")],
         )
-        connection.execute("INSERT INTO person VALUES ('root')")
+        connection.execute("INSERT INTO person VALUES ('root', 'Administrator')")
         connection.execute("INSERT INTO qos VALUES ('normal')")
         connection.executemany(
             "INSERT INTO assoc (account, user, parent, is_default) VALUES (?, ?, ?, ?)",
@@ -120,6 +124,12 @@ class Cluster:
         ended = "state = 'RUNNING' AND end <= ?"
         if self.db.execute(f"SELECT 1 FROM job WHERE {ended} LIMIT 1", [self.now]).fetchone():  # noqa: S608
             self.db.execute(f"UPDATE job SET state = final WHERE {ended}", [self.now])  # noqa: S608
+
+    def level(self) -> str:
+        """Return what the user who runs the command may do: None, Operator or Administrator."""
+        query = "SELECT level FROM person WHERE name = ?"
+        row = self.db.execute(query, [self.user]).fetchone()
+        return str(row[0]) if row else "None"
 
     def has_account(self, name: str) -> bool:
         """Tell whether the account has an association: what the rest of SLURM goes by."""

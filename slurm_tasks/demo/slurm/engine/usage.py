@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import os
 import re
 import time
@@ -156,7 +157,10 @@ def _runs(cluster: Cluster, window: tuple[int, int], given: dict[str, str]) -> I
         SELECT id, account, user, submit, start, end, state, suspended, requested, allocated
         FROM job WHERE submit <= ? AND (state IN ('PENDING', 'RUNNING') OR end >= ?)
         ORDER BY id, run"""
+    hidden = "jobs" in cluster.meta["private_data"] and cluster.level() == "None"
     for row in cluster.db.execute(query, (window[1], window[0])):
+        if hidden and row[2] != cluster.user:
+            continue
         if (accounts is None or row[1] in accounts) and (jobs is None or str(row[0]) in jobs):
             yield _Run(row, clip, int(cluster.now))
 
@@ -175,3 +179,29 @@ def _moment(seconds: int) -> str:
     if os.environ.get("SLURM_TIME_FORMAT") == "%s":
         return str(seconds)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
+
+
+def counted(cluster: Cluster) -> dict[tuple[str, str], dict[str, int]]:
+    """Return the TRES-seconds that slurmctld counts, by account and user, this month's only.
+
+    PriorityUsageResetPeriod=MONTHLY; they count in all accounts above, too.
+    """
+    today = time.gmtime(cluster.now)
+    month = calendar.timegm((today.tm_year, today.tm_mon, 1, 0, 0, 0))
+    query = """
+        SELECT account, lower(user), allocated,
+               sum(max(min(coalesce(end, ?1), ?1) - max(start, ?2) - suspended, 0))
+        FROM job WHERE start IS NOT NULL AND coalesce(end, ?1) > ?2 GROUP BY 1, 2, 3"""
+    own = "SELECT account, parent FROM assoc WHERE user = ''"
+    parents: dict[str, str] = dict(cluster.db.execute(own))
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    for account, user, held, seconds in cluster.db.execute(query, (int(cluster.now), month)):
+        keys, above = [(account, user), ("root", "")], account
+        while above in parents and above != "root":
+            keys.append((above, ""))
+            above = parents[above]
+        for key in keys:
+            sums = found.setdefault(key, {})
+            for name, count in load(held).items():
+                sums[name] = sums.get(name, 0) + count * int(seconds)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import qos, removal
+from . import qos, removal, removed
 from .replies import RefusedError, Reply, UnsupportedError, nothing, unmodified
 from .state import Cluster
 from .words import assignments, local, names
@@ -42,7 +42,7 @@ def add(cluster: Cluster, words: list[str]) -> Reply:
     defaults = cluster.defaults()
     known = {name.lower() for (name,) in cluster.db.execute("SELECT name FROM person")}
     fresh = [user for user in users if user.lower() not in known]
-    cluster.db.executemany("INSERT INTO person VALUES (?)", [(user,) for user in fresh])
+    cluster.db.executemany("INSERT INTO person (name) VALUES (?)", [(user,) for user in fresh])
     cluster.db.executemany(
         "INSERT OR REPLACE INTO assoc (account, user, parent) VALUES (?, ?, '')", new
     )
@@ -178,6 +178,7 @@ def remove(cluster: Cluster, words: list[str]) -> Reply:
         return nothing("deleted")
     removal.refuse_defaults(cluster, going, accounts=False)
     removal.refuse_jobs(cluster, going)
+    removed.keep(cluster, [], going)
     cluster.db.executemany("DELETE FROM assoc WHERE account = ? AND user = ?", going)
     left = {user for (user,) in cluster.db.execute("SELECT DISTINCT user FROM assoc")}
     gone = sorted({user for _, user in going} - left)
