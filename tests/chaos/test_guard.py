@@ -83,7 +83,7 @@ def test_empty_read(way: str, world: World, chaos: Chaos, clock: time_machine.Tr
     nothing = "".join(listing(world))
     resource = world.allocated()
     update = world.waldur.order_update(resource, {"cpu": 7, "gres/gpu": 0})
-    world.waldur._db.orders[update].state = type(world.waldur._db.orders[update].state).EXECUTING
+    world.control.waldur.approve(update)
     other = world.allocated("Other")
     world.leave("bob")
     with chaos.run("guard", f"empty read, {way}") as run:

@@ -100,7 +100,7 @@ def test_repetition_is_seen(world: World) -> None:
 def test_death_before(world: World) -> None:
     """A process that dies before a call leaves no effect of that call."""
     order = world.order()
-    calls = process.run(world, World.sync_orders, 5)
+    calls = process.run(world, World.sync_orders, 6)
     assert calls[-1] == f"POST marketplace-orders/{order}/approve_by_provider/"
     assert world.order_state(order) == "pending-provider"
 
@@ -108,5 +108,5 @@ def test_death_before(world: World) -> None:
 def test_death_after(world: World) -> None:
     """A process that dies after a call's effect leaves that effect."""
     order = world.order()
-    process.run(world, World.sync_orders, 5, after=True)
+    process.run(world, World.sync_orders, 6, after=True)
     assert world.order_state(order) == "executing"
