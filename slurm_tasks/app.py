@@ -2,18 +2,33 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import structlog
 from billiard.process import current_process
 from celery import Celery, signals
+from celery.exceptions import OperationalError
+from kombu.utils.objects import cached_property
 
 from slurm_tasks import settings
-from slurm_tasks.errors import ConfigurationError
+from slurm_tasks.errors import ConfigurationError, TransientError
 
+log = structlog.stdlib.get_logger(__name__)
 CONFIGURATION_EXIT = 2
 
-app = Celery("slurm_tasks", include=["slurm_tasks.tasks"])
+
+class _Application(Celery):
+    """Celery, with our beat."""
+
+    @cached_property
+    def Beat(self) -> Any:  # noqa: ANN401, N802 - as Celery declares it
+        """The class of `celery beat`."""
+        return self.subclass_with_self("slurm_tasks.processes:Beat")
+
+
+app = _Application("slurm_tasks", include=["slurm_tasks.tasks"])
 app.set_default()
 app.steps["consumer"].add("slurm_tasks.liveness:WorkerStep")
 
@@ -115,8 +130,11 @@ def _load_components(sender: Any, **_: object) -> None:  # noqa: ANN401 - Celery
         from slurm_tasks.celery_settings import COMPONENTS_LOAD
 
         offering = settings.load(settings.Waldur).offering_uuid
-        if broker.first_of_many(app, f"components:{offering}", seconds=30):
-            app.send_task(COMPONENTS_LOAD)
+        try:
+            if broker.first_of_many(app, f"components:{offering}", seconds=30):
+                app.send_task(COMPONENTS_LOAD)
+        except (TransientError, OperationalError) as error:
+            log.warning("components_not_loaded", reason=str(error))
 
 
 @signals.setup_logging.connect
@@ -124,6 +142,14 @@ def _logging(**_: object) -> None:
     from slurm_tasks import observability
 
     observability.configure_logging(settings.load(settings.Service))
+
+
+@signals.celeryd_init.connect
+def _check_options(options: Mapping[str, Any], **_: object) -> None:
+    """Look at a worker's options before it begins; beat does so by itself."""
+    from slurm_tasks import processes
+
+    processes.check_worker(app, options)
 
 
 @signals.celeryd_init.connect

@@ -25,15 +25,19 @@ def require(app: Celery, shown: str) -> None:
     Raises:
         TransientError: it doesn't.
     """
+    with _unreachable(app, f"the broker {shown}"), app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=5)
+        connection.default_channel.client.ping()
+
+
+@contextmanager
+def _unreachable(app: Celery, what: str) -> Iterator[None]:
+    """Turn the libraries' errors into one that says what to look at."""
     try:
-        with app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0.1, timeout=5)
-            connection.default_channel.client.ping()
+        yield
     except (KombuError, redis.RedisError, OSError) as error:
         said = _SENTINEL.sub(r"\1:\2", str(error))
-        raise TransientError(
-            f"the broker {shown} can't be reached ({said}); {_advice(said, app)}"
-        ) from error
+        raise TransientError(f"{what} can't be reached ({said}); {_advice(said, app)}") from error
 
 
 def _advice(said: str, app: Celery) -> str:
@@ -52,13 +56,22 @@ def _advice(said: str, app: Celery) -> str:
 
 @contextmanager
 def connected(app: Celery) -> Iterator[redis.Redis]:
-    """Borrow Celery's connections to the broker, TLS and Sentinel included; keys get no prefix."""
+    """Borrow Celery's connections to the broker, TLS and Sentinel included; keys get no prefix.
+
+    Raises:
+        TransientError: it doesn't answer.
+    """
     with app.connection_for_write() as connection:
-        pool: Any = connection.default_channel.pool
+        with _unreachable(app, "the broker"):
+            pool: Any = connection.default_channel.pool
         yield redis.Redis(connection_pool=pool)
 
 
 def first_of_many(app: Celery, key: str, seconds: int) -> bool:
-    """Tell one of several processes that start within some seconds that it is the one."""
-    with connected(app) as client:
+    """Tell one of several processes that start within some seconds that it is the one.
+
+    Raises:
+        TransientError: the broker doesn't answer.
+    """
+    with connected(app) as client, _unreachable(app, "the broker"):
         return bool(client.set(f"waldur-slurm-tasks:{key}", "1", nx=True, ex=seconds))

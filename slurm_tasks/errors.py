@@ -23,6 +23,10 @@ class ForeignAccountError(PermanentError):
     """The account that is named isn't this allocation's: it is left alone."""
 
 
+class InputError(SlurmTasksError):
+    """What a person or a message asks for can't be: an argument is none of its kind."""
+
+
 class ConfigurationError(SlurmTasksError):
     """The service can't run as it is configured.
 

@@ -92,4 +92,4 @@ def look(path: Path) -> tuple[str, float]:
     Raises:
         OSError: there is no such file.
     """
-    return path.read_text(encoding="utf-8"), time.time() - path.stat().st_mtime
+    return path.read_text(encoding="utf-8", errors="replace"), time.time() - path.stat().st_mtime

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import structlog
 from celery import bootsteps
 from celery.beat import PersistentScheduler
 
@@ -9,6 +10,8 @@ from slurm_tasks import settings
 from slurm_tasks.app import stop
 from slurm_tasks.errors import ConfigurationError
 from slurm_tasks.heartbeat import INTERVAL, Heartbeat
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 def heartbeat() -> Heartbeat:
@@ -50,6 +53,12 @@ class Scheduler(PersistentScheduler):
     """
 
     heartbeat = Heartbeat(None)
+
+    def _destroy_open_corrupted_schedule(self, exc: Exception) -> Any:  # noqa: ANN401 - a shelf
+        """Begin anew: what a file holds that can't be read is when things ran last."""
+        log.warning("schedule_begun_anew", file=self.schedule_filename, reason=str(exc))
+        self._remove_db()
+        return self._open_schedule()
 
     def tick(self, *args: Any, **kwargs: Any) -> float:  # noqa: ANN401 - as Celery declares it
         """Start what is due, and say when to come back."""

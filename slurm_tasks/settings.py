@@ -25,12 +25,22 @@ from slurm_tasks import broker_access
 from slurm_tasks.errors import ConfigurationError
 from slurm_tasks.model.names import Prefixes, fold_uuid, is_account
 
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+(%[\w.-]+)?")
+"""A host's name (in any alphabet) or address."""
+
 
 def _api_url(text: str) -> str:
     """Bring the API's URL to `scheme://host/…/api/`, whatever way it was written."""
-    parts = urlsplit(text.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("write it as https://waldur.example.com/api/")
+    problem = ValueError("write it as https://waldur.example.com/api/")
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:  # of a port that is no number, of half a bracket
+        raise problem from None
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.hostname or ""):
+        raise problem
+    if port == 0:
+        raise problem
     segments = [segment for segment in parts.path.split("/") if segment]
     if not segments or segments[-1] != "api":
         segments.append("api")

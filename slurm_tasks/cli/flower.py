@@ -47,13 +47,24 @@ def _run(argv: tuple[str, ...], *, no_auth: bool) -> None:
     from celery.bin.celery import celery
     from flower import command
     from flower.options import options
+    from tornado.options import Error
 
-    command.apply_env_options()
-    command.apply_options(sys.argv[0], argv)
+    try:
+        command.apply_env_options()
+        command.apply_options(sys.argv[0], argv)
+    except (Error, KeyError, ValueError, OSError) as error:
+        common.fail(f"an option of Flower's, or a variable FLOWER_…: {error}", common.MISCONFIGURED)
     if not (options.basic_auth or options.auth or no_auth):
         common.fail(
             "Flower would let everybody in: set FLOWER_BASIC_AUTH=user:password or"
             " FLOWER_BASIC_AUTH_FILE, or say --no-auth",
             common.MISCONFIGURED,
         )
-    celery.main(["-A", "slurm_tasks", "flower", *argv], prog_name=Path(sys.argv[0]).name)
+    try:
+        celery.main(["-A", "slurm_tasks", "flower", *argv], prog_name=Path(sys.argv[0]).name)
+    except OSError as error:
+        common.fail(
+            f"Flower can't listen on {options.address}:{options.port} ({error.strerror}); see"
+            " FLOWER_ADDRESS, FLOWER_PORT",
+            common.MISCONFIGURED,
+        )

@@ -89,11 +89,15 @@ def _range(first: str | None, last: str | None) -> list[str]:
 
 def _check(months: tuple[str, ...], option: str = "--month") -> None:
     """Refuse what is no month, in the form in which months compare."""
-    import re
+    from zoneinfo import ZoneInfo
+
+    from slurm_tasks.model.usage import month
 
     for text in months:
-        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
-            common.fail(f"{option}: {text!r} is not a month; write YYYY-MM", common.MISCONFIGURED)
+        try:
+            month(text, ZoneInfo("UTC"))
+        except ValueError as error:
+            common.fail(f"{option}: {error}", common.MISCONFIGURED)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Usage: months and what jobs held in them."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from slurm_tasks.model import tres
+
+_MONTH = re.compile(r"(19[7-9][0-9]|[2-8][0-9]{3})-(0[1-9]|1[0-2])")
 
 
 class Period(BaseModel):
@@ -52,8 +55,10 @@ def month(text: str, zone: ZoneInfo) -> Period:
     """Return the month `YYYY-MM` of a time zone.
 
     Raises:
-        ValueError: it isn't a month.
+        ValueError: it isn't a month, or none that jobs can have run in.
     """
+    if not _MONTH.fullmatch(text):
+        raise ValueError(f"{text!r} is not a month; write YYYY-MM")
     first = datetime.strptime(text, "%Y-%m").replace(tzinfo=zone)
     following = (first.replace(day=1) + timedelta(days=32)).replace(day=1)
     return Period(

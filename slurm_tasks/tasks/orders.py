@@ -6,7 +6,7 @@ from pydantic import NonNegativeInt
 from slurm_tasks import stuck
 from slurm_tasks.app import app
 from slurm_tasks.celery_settings import ORDERS_COMPLETE, ORDERS_PROCESS, ORDERS_SYNC
-from slurm_tasks.errors import OrderStuckError
+from slurm_tasks.errors import InputError, OrderStuckError
 from slurm_tasks.model.messages import ReconcileReport, ReconcileRequest, Status
 from slurm_tasks.settings import Service, load
 from slurm_tasks.tasks import cluster, runtime
@@ -55,10 +55,18 @@ def process(self: Task, order: str, attempt: NonNegativeInt = 0) -> dict[str, st
     """Take up one order; its task's result is what became of it in the end.
 
     An attempt is counted for each time that it had to wait.
+
+    Raises:
+        InputError: its name is no uuid.
     """
+    from slurm_tasks.model.names import fold_uuid
     from slurm_tasks.sync import orders as flow
     from slurm_tasks.tasks.control import control
 
+    try:
+        order = fold_uuid(order)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     side = control()
     try:
         desired = flow.prepare(side, order)

@@ -9,7 +9,7 @@ from celery import Task, signals
 from slurm_tasks import metrics, sentry
 from slurm_tasks.app import app
 from slurm_tasks.celery_settings import VISIBILITY
-from slurm_tasks.errors import TransientError
+from slurm_tasks.errors import InputError, TransientError
 from slurm_tasks.settings import Service, load
 from slurm_tasks.tasks.shown import shown
 
@@ -50,6 +50,7 @@ def task(name: str, *, retries: int = RETRIES) -> Callable[[Callable[..., Any]],
         pydantic_strict=False,
         ignore_result=False,
         autoretry_for=(TransientError,),
+        throws=(InputError,),  # a sentence in the log, without a traceback
         max_retries=retries,
         default_retry_delay=BACKOFF,  # of a task whose process died; by default three minutes
         retry_backoff=BACKOFF,

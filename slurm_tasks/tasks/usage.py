@@ -5,6 +5,7 @@ from typing import Any
 from celery import Task
 
 from slurm_tasks.celery_settings import USAGE_PUSH, USAGE_REPORT
+from slurm_tasks.errors import InputError
 from slurm_tasks.model.messages import Measurement
 from slurm_tasks.settings import Service, load
 from slurm_tasks.tasks import cluster, runtime
@@ -27,6 +28,9 @@ def report(
 
     Returns:
         The ids of the tasks that post what was found.
+
+    Raises:
+        InputError: one isn't a month.
     """
     from slurm_tasks.model.usage import month
     from slurm_tasks.sync import months as turns
@@ -36,7 +40,10 @@ def report(
     side = control()
     if closing and not turns.is_closing(side):
         return []
-    periods = tuple(month(text, side.zone) for text in months or ())
+    try:
+        periods = tuple(month(text, side.zone) for text in months or ())
+    except ValueError as error:
+        raise InputError(str(error)) from None
     request = flow.request(side, periods, dry_run=dry_run)
     if not request.accounts:
         runtime.succeeded("usage")

@@ -82,6 +82,11 @@ def test_by_a_unix_socket(tmp_path: Path) -> None:
         assert all(key.startswith(("one:", "waldur-slurm-tasks")) for key in keys_of(run))
         assert PASSWORD not in logs(run)
         assert ENCODED not in logs(run)
+        wrong = {**run.environment, "CELERY_BROKER_URL": url.replace(ENCODED, "wrong")}
+        for command in ("check --workers", "members sync --local"):
+            refused = shell(wrong, *command.split())
+            assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+            assert "the login? See CELERY_BROKER_URL" in refused.stdout + refused.stderr
 
 
 def test_by_tls(tmp_path: Path, authority: Authority, tls: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import redis
 from celery import Celery
 
 from slurm_tasks import example, settings
@@ -123,6 +124,11 @@ class Service:
         lines = self.stack.log(worker).splitlines()
         events = [json.loads(line) for line in lines if line.startswith("{")]
         return [event for event in events if event["event"] == "slurm_command"]
+
+
+def broker_client(url: str) -> redis.Redis:
+    """Return a client of a broker."""
+    return redis.Redis.from_url(url)
 
 
 def environment_of(cluster: RealCluster | SlurmSimulator, folder: Path) -> dict[str, str]:
