@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MUTMUT := $(VENV)/.mutmut
 ARGS ?=
+DIST ?= dist
 PREFIX ?= /opt/waldur-slurm-tasks
 UNITS = $(DESTDIR)/etc/systemd/system
 CONFIG = $(DESTDIR)/etc/waldur-slurm-tasks
@@ -19,8 +20,8 @@ help: ## Show this help
 setup: $(READY) ## Make the virtual environment from the lock file
 
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo "Python 3.11, 3.12 or 3.13 is needed; name one with make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || \
+	  { echo "Python 3.11, 3.12, 3.13 or 3.14 is needed; name one with make PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock # it is complete
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
@@ -66,8 +67,8 @@ lock: setup ## Resolve the dependencies anew into the requirements*.lock
 	  --upgrade --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements-mutants.lock
 
 wheel: setup ## Build the wheel into dist/, with the versions that it was tested with
-	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
-	sed -n 's/^\([a-z].*[^ ]\) *\\$$/\1/p' requirements.lock > dist/constraints.txt
+	$(BIN)/python -m build --no-isolation --wheel --outdir $(DIST) .
+	sed -n 's/^\([a-z].*[^ ]\) *\\$$/\1/p' requirements.lock > $(DIST)/constraints.txt
 
 install-systemd: ## Install the units (DESTDIR=, PREFIX=/opt/…); configuration that is there stays
 	install -d $(UNITS)/waldur-slurm-tasks-.service.d $(CONFIG) $(DESTDIR)/etc/sysusers.d

@@ -24,17 +24,17 @@ def _run(*argv: str, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel and install it, with what it depends on, into an environment of its own."""
+    """Build the wheel and install it into an environment of its own, as the README tells to."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = ("-m", "build", "--no-isolation", "--wheel", "--outdir", str(folder), str(ROOT))
-    _run(sys.executable, *build, cwd=folder)
+    # not the environment that these tests run in, even if the lock file is newer
+    make = ("make", "--silent", "-C", str(ROOT), "--old-file=.venv/.ready")
+    _run(*make, "wheel", f"DIST={folder}", cwd=folder)
     (wheel,) = folder.glob("*.whl")
     environment = folder / "environment"
-    uv = str(Path(sys.executable).with_name("uv"))
-    _run(uv, "venv", "--python", sys.executable, str(environment), cwd=folder)
-    at = ("--python", str(environment / "bin" / "python"))
-    locked = ("--constraint", str(ROOT / "requirements.lock"))
-    _run(uv, "pip", "install", *at, *locked, str(wheel), cwd=folder)
+    _run(sys.executable, "-m", "venv", str(environment), cwd=folder)
+    constraints = ("--constraint", str(folder / "constraints.txt"))
+    pip = str(environment / "bin" / "pip")
+    _run(pip, "install", "--quiet", *constraints, str(wheel), cwd=folder)
     return environment / "bin"
 
 

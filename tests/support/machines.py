@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -83,22 +83,28 @@ def inside(root: Path, *argv: str) -> str:
     return done.stdout
 
 
-def wheels(root: Path) -> Path:
-    """Download what the lock file pins, checked by its hashes, for the Python of a Debian; once.
+def wheels(root: Path, program: str = "python3", without: Collection[str] = ()) -> Path:
+    """Download what the lock file pins, checked by its hashes, for a Python of a Debian; once.
 
     The machine's own pip does it, so that its configuration counts.
+
+    Args:
+        root: the Debian's folder.
+        program: the Python.
+        without: packages that aren't needed there.
     """
     code = "import platform; print(platform.python_version())"
-    python = inside(root, "python3", "-c", code).strip()
+    python = inside(root, program, "-c", code).strip()
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    folder = cache() / f"wheels-{python}-{hashlib.sha256(lock.encode()).hexdigest()[:12]}"
+    chosen = _applicable(lock, python, without)
+    folder = cache() / f"wheels-{python}-{hashlib.sha256(chosen.encode()).hexdigest()[:12]}"
     with locked(cache() / "wheels.lock"):
         if not folder.is_dir():
-            _download(_applicable(lock, python), python, folder)
+            _download(chosen, python, folder)
     return folder
 
 
-def _applicable(lock: str, python: str) -> str:
+def _applicable(lock: str, python: str, without: Collection[str]) -> str:
     """Keep the requirements whose markers hold: pip would take them for this interpreter's."""
     chosen = []
     for line in lock.replace("\\\n", " ").splitlines():
@@ -107,7 +113,8 @@ def _applicable(lock: str, python: str) -> str:
         text, *hashes = line.split(" --hash=")
         requirement = Requirement(text)
         environment = {"python_full_version": python, "python_version": python[: python.rfind(".")]}
-        if requirement.marker is None or requirement.marker.evaluate(environment):
+        holds = requirement.marker is None or requirement.marker.evaluate(environment)
+        if holds and requirement.name not in without:
             pinned = f"{requirement.name}{requirement.specifier}"
             chosen.append(" --hash=".join([pinned, *hashes]))
     return "\n".join(chosen)

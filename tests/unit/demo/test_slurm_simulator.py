@@ -249,7 +249,7 @@ def test_a_running_job_ends_by_the_clock(sim: SlurmSimulator) -> None:
 
 def test_kill_wait_keeps_a_cancelled_job_running(tmp_path: Path) -> None:
     """The account can't be removed before."""
-    sim = SlurmSimulator.create(tmp_path / "slurm", kill_wait=0.2)
+    sim = SlurmSimulator.create(tmp_path / "slurm", kill_wait=1)
     job = sim.add_job("waldur", "alice", time.time() - 10, None)
 
     sim.run("scancel", "--clusters=lab", "--account=waldur")
