@@ -102,6 +102,11 @@ associations_differing = _gauge(
     "Associations of allocations that slurmctld does not act by as slurmdbd has them.",
     "cluster",
 )
+associations_without_uid = _gauge(
+    "associations_without_uid",
+    "Associations of allocations whose user slurmctld has no Unix user for.",
+    "cluster",
+)
 users_waiting = _gauge(
     "users_waiting",
     "Users of allocations who can't be served yet: no Unix user, home directory failed.",

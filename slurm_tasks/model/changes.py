@@ -3,12 +3,13 @@
 Each becomes one `sacctmgr` or `scancel` command (slurm_tasks/slurm/commands.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from slurm_tasks.model import tres
 from slurm_tasks.model.cluster import Account, Cluster
 from slurm_tasks.model.names import other_usernames
+from slurm_tasks.model.submission import Submission
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,7 @@ class AddAccount:
         kept = _kept(self.limits)
         # slurmdbd keeps the description of an account that it knows already
         description = state.bare.get(self.name, self.description)
-        above = state.get(self.parent)
-        qos = above.qos if above else frozenset()
-        return state.with_account(Account(self.name, self.parent, description, kept, qos=qos))
+        return state.with_account(Account(self.name, self.parent, description, kept))
 
 
 @dataclass(frozen=True)
@@ -72,18 +71,31 @@ class SetLimits:
 
 @dataclass(frozen=True)
 class SetBlocked:
-    """Block or unblock the submission of jobs to an account and all below it."""
+    """Block or unblock the submission of jobs to an account and all below it.
+
+    Attributes:
+        account: which one.
+        submission: its limits from then on.
+        reason: why it is done, if not for the flag alone.
+        lost: limits of the site that can't be remembered.
+    """
 
     account: str
-    blocked: bool
+    submission: Submission
+    reason: str = ""
+    lost: Sequence[str] = ()
 
     def __str__(self) -> str:
         """Say it for a person."""
-        return f"{'block' if self.blocked else 'allow'} submission to {self.account}"
+        if not self.submission.is_closed:
+            return f"allow submission to {self.account}"
+        why = f", as {self.reason}" if self.reason else ""
+        return f"block submission to {self.account}{why}{_loss(self.lost)}"
 
     def advance(self, state: Cluster) -> Cluster:
         """Return the state after it."""
-        return state.with_account(replace(state.accounts[self.account], blocked=self.blocked))
+        account = state.accounts[self.account]
+        return state.with_account(replace(account, submission=self.submission))
 
 
 @dataclass(frozen=True)
@@ -99,32 +111,68 @@ class SetQos:
 
     def advance(self, state: Cluster) -> Cluster:
         """Return the state after it."""
-        account = state.accounts[self.account]
-        above = state.get(account.parent)
-        inherited = above.qos if above else frozenset()
-        qos = frozenset({self.qos}) if self.qos else inherited
-        return state.with_account(replace(account, qos=qos))
+        account, qos = state.accounts[self.account], self.qos or ""
+        listed = frozenset(filter(None, (qos,)))
+        return state.with_account(replace(account, qos=listed, default_qos=qos))
 
 
 @dataclass(frozen=True)
 class SetUsersBlocked:
-    """Block or unblock the submission of jobs by some users of an account."""
+    """Block or unblock the submission of jobs by some users of an account.
+
+    Attributes:
+        users: whose associations.
+        account: with which account.
+        submission: their limits from then on.
+        partition: of the associations that are for one partition; else of those that are for all.
+        lost: limits of the site that can't be remembered.
+    """
 
     users: tuple[str, ...]
     account: str
-    blocked: bool
+    submission: Submission
+    partition: str = ""
+    lost: Sequence[str] = ()
 
     def __str__(self) -> str:
         """Say it for a person."""
-        verb = "block" if self.blocked else "allow"
-        return f"{verb} submission by {', '.join(self.users)} to {self.account}"
+        verb = "block" if self.submission.is_closed else "allow"
+        where = f" in partition {self.partition}" if self.partition else ""
+        who = f"{', '.join(self.users)} to {self.account}{where}"
+        return f"{verb} submission by {who}{_loss(self.lost)}"
 
     def advance(self, state: Cluster) -> Cluster:
         """Return the state after it."""
         account = state.accounts[self.account]
-        named = frozenset(self.users)
-        held = account.held | named if self.blocked else account.held - named
-        return state.with_account(replace(account, held=held))
+        changed = {
+            (user, self.partition): replace(
+                account.associations_of(user)[self.partition], submission=self.submission
+            )
+            for user in self.users
+        }
+        associations = {**account.associations, **changed}
+        return state.with_account(replace(account, associations=associations))
+
+
+@dataclass(frozen=True)
+class RemoveCoordinators:
+    """Take coordinators' rights to some accounts from users."""
+
+    users: tuple[str, ...]
+    accounts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Say it for a person."""
+        where = ", ".join(self.accounts)
+        return f"remove {', '.join(self.users)} from the coordinators of {where}"
+
+    def advance(self, state: Cluster) -> Cluster:
+        """Return the state after it."""
+        for name in self.accounts:
+            account = state.accounts[name]
+            left = account.coordinators - {*self.users}
+            state = state.with_account(replace(account, coordinators=left))
+        return state
 
 
 @dataclass(frozen=True)
@@ -202,10 +250,7 @@ class RemoveUsers:
 
     def advance(self, state: Cluster) -> Cluster:
         """Return the state after it."""
-        account = state.accounts[self.account]
-        gone = frozenset(self.users)
-        left, held = account.users - gone, account.held - gone
-        return state.with_account(replace(account, users=left, held=held))
+        return state.with_account(state.accounts[self.account].without_users(self.users))
 
 
 @dataclass(frozen=True)
@@ -236,6 +281,7 @@ Change = (
     | SetBlocked
     | SetQos
     | SetUsersBlocked
+    | RemoveCoordinators
     | AddUsers
     | SetDefault
     | CancelJobs
@@ -243,6 +289,10 @@ Change = (
     | RemoveAccount
 )
 """Everything that the service ever changes on a cluster."""
+
+
+def _loss(lost: Sequence[str]) -> str:
+    return f" (its {' and '.join(lost)} can't be restored)" if lost else ""
 
 
 def _kept(limits: Mapping[str, int]) -> dict[str, int]:

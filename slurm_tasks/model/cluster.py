@@ -1,10 +1,27 @@
 """The actual state: accounts, their users and limits as one read of the cluster shows them."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from slurm_tasks.model.names import Kind, fold_username, fold_usernames, marker
+from slurm_tasks.model.submission import OPEN, Submission
+
+
+@dataclass(frozen=True)
+class UserAssociation:
+    """What a user's association with an account has of its own.
+
+    Attributes:
+        submission: how many jobs the user may submit there.
+        qos: the QoS that the jobs may run in; empty: the account's.
+        default_qos: the QoS of jobs that name none; empty: the account's.
+    """
+
+    submission: Submission = OPEN
+    qos: frozenset[str] = frozenset()
+    default_qos: str = ""
 
 
 @dataclass(frozen=True)
@@ -17,9 +34,13 @@ class Account:
         description: as stored; ours starts with a marker.
         limits: GrpTRESMins by TRES: TRES-minutes, MB-minutes for memory.
         users: users with an association in it, as slurmdbd spells them.
-        blocked: whether it accepts no jobs (GrpSubmitJobs=0).
-        qos: the QoS that its jobs may run in, its own or inherited.
-        held: users whose association with it accepts no jobs (GrpSubmitJobs=0).
+        submission: how many jobs may be submitted to it.
+        qos: the QoS that its jobs may run in; empty: the parent's.
+        default_qos: the QoS of jobs that name none; empty: the parent's.
+        associations: by user and partition, users' associations that have something of their own.
+            A user who isn't named has one without partition.
+        coordinators: users who may add others to it and to what is below, by a right to it or to an
+            account above.
         unread_limits: limits that are not understood, as listed, by TRES; they are not in `limits`.
     """
 
@@ -28,10 +49,27 @@ class Account:
     description: str = ""
     limits: Mapping[str, int] = field(default_factory=dict)
     users: frozenset[str] = frozenset()
-    blocked: bool = False
+    submission: Submission = OPEN
     qos: frozenset[str] = frozenset()
-    held: frozenset[str] = frozenset()
+    default_qos: str = ""
+    associations: Mapping[tuple[str, str], UserAssociation] = field(default_factory=dict)
+    coordinators: frozenset[str] = frozenset()
     unread_limits: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether it accepts no jobs (GrpSubmitJobs=0)."""
+        return self.submission.is_blocked
+
+    def associations_of(self, user: str) -> Mapping[str, UserAssociation]:
+        """Return a user's associations with it, by partition."""
+        own = {part: found for (name, part), found in self.associations.items() if name == user}
+        return own or {"": UserAssociation()}
+
+    def without_users(self, users: Collection[str]) -> "Account":
+        """Return it without some of its users."""
+        kept = {key: own for key, own in self.associations.items() if key[0] not in users}
+        return replace(self, users=self.users - {*users}, associations=kept)
 
     @functools.cached_property
     def members(self) -> Mapping[str, str]:
@@ -41,6 +79,14 @@ class Account:
     def is_marked(self, kind: Kind, uuid: str) -> bool:
         """Tell whether the service made this account for that very thing."""
         return marker(self.description) == (kind, uuid)
+
+
+class Key(NamedTuple):
+    """Which association: an account's own, or a user's with it, in one partition or in all."""
+
+    account: str
+    user: str = ""
+    partition: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,8 +102,21 @@ class Association:
     blocked: bool = False
 
 
-Associations = Mapping[tuple[str, str], Association]
-"""Associations by account and user; the user is empty in an account's own."""
+Associations = Mapping[Key, Association]
+"""Associations of a cluster."""
+
+
+@dataclass(frozen=True)
+class ControllerState:
+    """What slurmctld acts by.
+
+    Attributes:
+        associations: those that it knows.
+        without_uid: those whose user it could not resolve to a Unix user: it refuses their jobs.
+    """
+
+    associations: Associations
+    without_uid: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -89,6 +148,10 @@ class Cluster:
         """Yield the accounts right below an account."""
         return (account for account in self.accounts.values() if account.parent == name)
 
+    def descendants(self, name: str) -> Iterator[Account]:
+        """Yield all accounts below an account."""
+        return (account for account in self.accounts.values() if name in self.above(account.name))
+
     def above(self, name: str) -> Iterator[str]:
         """Yield the accounts above an account, from its parent to root."""
         seen = {name}
@@ -107,13 +170,40 @@ class Cluster:
         """Return every user who has an association."""
         return frozenset().union(*(account.users for account in self.accounts.values()))
 
+    def qos_of(self, name: str) -> frozenset[str]:
+        """Return the QoS that an account's jobs may run in, its own or inherited."""
+        return self._inherited(name)[0]
+
+    def _inherited(self, name: str) -> tuple[frozenset[str], str]:
+        line = [self.accounts[n] for n in (name, *self.above(name)) if n in self.accounts]
+        qos = next((account.qos for account in line if account.qos), frozenset[str]())
+        return qos, next((account.default_qos for account in line if account.default_qos), "")
+
+    def outside_their_qos(self, name: str) -> list[str]:
+        """Name the associations of an account and below whose default QoS isn't in their list.
+
+        slurmdbd refuses a change that brings one about; 22.05 only some of them.
+        """
+        found = []
+        for below in (name, *(account.name for account in self.descendants(name))):
+            account, (qos, default) = self.accounts[below], self._inherited(below)
+            if default and default not in qos:
+                found.append(below)
+            for (user, _), own in account.associations.items():
+                usual = own.default_qos or default
+                if usual and usual not in (own.qos or qos):
+                    found.append(f"{below}/{user}")
+        return sorted({*found})
+
     def associations(self) -> "Associations":
         """Return what slurmdbd has, to be compared with what slurmctld acts by."""
-        found: dict[tuple[str, str], Association] = {}
+        found: dict[Key, Association] = {}
         for account in self.accounts.values():
-            found[account.name, ""] = Association(account.limits, account.blocked)
+            found[Key(account.name)] = Association(account.limits, account.blocked)
             for user in account.users:
-                found[account.name, user] = Association({}, user in account.held)
+                for partition, own in account.associations_of(user).items():
+                    key = Key(account.name, user, partition)
+                    found[key] = Association({}, own.submission.is_blocked)
         return found
 
     def with_account(self, account: Account) -> "Cluster":

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from slurm_tasks.errors import ForeignAccountError, PermanentError
-from slurm_tasks.model import names, tree, tres
+from slurm_tasks.model import flags, names, rights, tree, tres
 from slurm_tasks.model.changes import (
     AddAccount,
     AddUsers,
@@ -19,7 +19,6 @@ from slurm_tasks.model.changes import (
     SetBlocked,
     SetDefault,
     SetLimits,
-    SetQos,
     SetUsersBlocked,
     advance,
 )
@@ -59,14 +58,30 @@ def plan(desired: Desired, state: Cluster, removable: frozenset[str], rules: Rul
             *tree.emptied(account, desired, state, rules),
         ]
     if account:
-        return [
-            *(tree.moves(desired, account, state, rules) if desired.adds_users else ()),
-            *_settings(desired, account, state, rules),
-            *_members(desired, account, state, removable, rules),
-        ]
+        return _existing(desired, account, state, removable, rules)
     if desired.intent is Intent.MEMBERS:
         return []
     return _creation(desired, state, rules)
+
+
+def _existing(
+    desired: Desired, account: Account, state: Cluster, removable: frozenset[str], rules: Rules
+) -> list[Change]:
+    """Move an account, set its limits and flags, then its users.
+
+    A QoS that a leaver's association stood in the way of is switched at the end.
+    """
+    changes = tree.moves(desired, account, state, rules) if desired.adds_users else []
+    state = advance(state, changes)
+    account = state.accounts[account.name]
+    more = [*_settings(desired, account, state, rules)]
+    more += _members(desired, account, state, removable, rules)
+    state = advance(state, more)
+    return [
+        *changes,
+        *more,
+        *flags.changes(desired, state.accounts[account.name], state, rules),
+    ]
 
 
 def account_name(desired: Desired, state: Cluster, rules: Rules) -> str:
@@ -132,7 +147,7 @@ def _creation(desired: Desired, state: Cluster, rules: Rules) -> list[Change]:
     return [
         *changes,
         new,
-        *_flags(desired, made.accounts[name], made, rules),
+        *flags.changes(desired, made.accounts[name], made, rules),
         *_joiners(name, set(desired.users or ()), state, rules),
     ]
 
@@ -164,22 +179,7 @@ def _settings(desired: Desired, account: Account, state: Cluster, rules: Rules) 
     differing = _differing(desired, account)
     if differing and not desired.keep_limits:
         yield SetLimits(account.name, differing)
-    yield from _flags(desired, account, state, rules)
-
-
-def _flags(desired: Desired, account: Account, state: Cluster, rules: Rules) -> Iterator[Change]:
-    """Block or allow submission and switch the QoS, as the resource is paused or downscaled."""
-    blocked = bool(desired.paused) and rules.qos.paused is None
-    if desired.paused is not None and account.blocked != blocked:
-        yield SetBlocked(account.name, blocked=blocked)
-    wanted = (desired.paused and rules.qos.paused) or (desired.downscaled and rules.qos.downscaled)
-    if wanted and account.qos != {wanted}:
-        yield SetQos(account.name, wanted)
-    known = desired.paused is not None or desired.downscaled is not None
-    if not wanted and known and account.qos and account.qos <= rules.qos.temporary:
-        back = SetQos(account.name, rules.qos.usual)
-        if back.advance(state).accounts[account.name].qos != account.qos:
-            yield back  # unless the account above has that very QoS, as its own
+    yield from flags.changes(desired, account, state, rules)
 
 
 def _members(
@@ -194,6 +194,7 @@ def _members(
         yield from _joiners(account.name, joiners, state, rules)
     may_go = removable | names.fold_usernames(desired.former).keys()
     leavers = frozenset(here[name] for name in (here.keys() & may_go) - wanted.keys())
+    yield from rights.of_leavers(desired, account, leavers, state, rules)
     if rules.finish_jobs:
         yield from _hold(account, frozenset(here[name] for name in here.keys() & wanted), leavers)
     elif leavers:
@@ -204,10 +205,21 @@ def _members(
 
 def _hold(account: Account, staying: frozenset[str], leavers: frozenset[str]) -> Iterator[Change]:
     """Block job submission for leavers until their jobs end; unblock returning users."""
-    if back := tuple(sorted(account.held & staying)):
-        yield SetUsersBlocked(back, account.name, blocked=False)
-    if leaving := tuple(sorted(leavers - account.held)):
-        yield SetUsersBlocked(leaving, account.name, blocked=True)
+    groups: dict[SetUsersBlocked, list[str]] = {}
+    for user in sorted(staying | leavers):
+        for partition, own in account.associations_of(user).items():
+            now = own.submission
+            if user in staying and now.is_blocked:
+                wanted = SetUsersBlocked((), account.name, now.open(), partition)
+            elif user in leavers and not now.is_closed:
+                wanted = SetUsersBlocked(
+                    (), account.name, now.close(), partition, now.lost_by_closing()
+                )
+            else:
+                continue
+            groups.setdefault(wanted, []).append(user)
+    for wanted, users in groups.items():
+        yield replace(wanted, users=tuple(users))
 
 
 def _joiners(name: str, joiners: set[str], state: Cluster, rules: Rules) -> Iterator[Change]:
@@ -233,8 +245,9 @@ def _termination(account: Account, state: Cluster) -> list[Change]:
             f" {state.name!r} are below it and weren't made by Waldur; remove them first"
         )
     changes: list[Change] = []
-    if not account.blocked:
-        changes.append(SetBlocked(account.name, blocked=True))
+    if not account.submission.is_closed:
+        changes.append(SetBlocked(account.name, account.submission.close()))
+    changes += rights.of_all(account, state)
     changes.append(CancelJobs(account.name))
     if account.users:
         changes.append(RemoveUsers(tuple(sorted(account.users)), account.name))

@@ -13,11 +13,13 @@ class QosRules:
         paused: of a paused resource; None: its account accepts no jobs instead.
         downscaled: of a downscaled resource; None: nothing is done about the flag.
         usual: of any other; None: the one inherited from the parent.
+        paused_closes: whether that of paused resources refuses all jobs.
     """
 
     paused: str | None = None
     downscaled: str | None = None
     usual: str | None = None
+    paused_closes: bool = True
 
     @property
     def temporary(self) -> frozenset[str]:

@@ -16,8 +16,9 @@ from slurm_tasks.errors import (
 )
 from slurm_tasks.model import changes as model
 from slurm_tasks.model import names
-from slurm_tasks.model.cluster import Account, Associations, Cluster
+from slurm_tasks.model.cluster import Account, Cluster, ControllerState
 from slurm_tasks.model.purge import Accounting
+from slurm_tasks.model.qos import Qos
 from slurm_tasks.model.usage import ListedRun, Period, PeriodUsage, Reading, Run
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import Command, Write
@@ -92,7 +93,7 @@ class SlurmCluster:
             log.warning("limits_not_understood", accounts=dict(sorted(told.items())[:SHOWN]))
         return state
 
-    def in_force(self) -> Associations:
+    def in_force(self) -> ControllerState:
         """Read the associations that slurmctld acts by."""
         return self.runner.read(commands.ShowAssociations(self.name))
 
@@ -104,7 +105,7 @@ class SlurmCluster:
         """Read the TRES that the cluster knows."""
         return self.runner.read(commands.ShowTres(self.name))
 
-    def qos(self) -> frozenset[str]:
+    def qos(self) -> Mapping[str, Qos]:
         """Read the QoS that slurmdbd knows."""
         return self.runner.read(commands.ShowQos(self.name))
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 log = structlog.stdlib.get_logger(__name__)
 
 _UNCHANGED = re.compile(
-    r"nothing (new )?(added|modified|deleted)|already existing|didn't affect anything",
+    r"nothing (new )?(added|modified|deleted|removed)|already existing|didn't affect anything",
     re.IGNORECASE,
 )
 _NO_SUCH_USER = re.compile(r"invalid user", re.IGNORECASE)

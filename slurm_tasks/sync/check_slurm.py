@@ -6,6 +6,7 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from slurm_tasks.errors import ConfigurationError, SlurmTasksError
+from slurm_tasks.model import names
 from slurm_tasks.model.cluster import Cluster
 from slurm_tasks.model.findings import Finding, failed, ok, warning
 from slurm_tasks.model.messages import CheckRequest
@@ -77,12 +78,17 @@ def _missing(state: Cluster, request: CheckRequest) -> Finding:
     )
 
 
-def _in_force(state: Cluster, node: HeadNode, request: CheckRequest) -> Iterator[Finding]:  # noqa: ARG001 - one of many looks
+def _in_force(state: Cluster, node: HeadNode, request: CheckRequest) -> Iterator[Finding]:
     """Compare slurmdbd's associations with those that slurmctld acts by."""
-    if found := in_force.differing(node.cluster, state):
-        yield failed(ASSOCIATIONS, in_force.advice(found))
+    found = in_force.gaps(node.cluster, state)
+    if found.differing:
+        yield failed(ASSOCIATIONS, in_force.advice(found.differing))
     else:
         yield ok(ASSOCIATIONS, f"slurmctld knows all {len(state.associations())} of slurmdbd")
+    ours = {a.name for a in state.accounts.values() if names.marker(a.description)}
+    ours |= {*request.accounts}
+    if refused := [key for key in found.without_uid if key.account in ours]:
+        yield failed(ASSOCIATIONS, in_force.advice_without_uid(refused))
 
 
 def _free_jobs(node: HeadNode, state: Cluster, request: CheckRequest) -> Iterator[Finding]:
@@ -160,23 +166,38 @@ def _limits(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:
 
 
 def _qos(node: HeadNode, request: CheckRequest) -> Iterator[Finding]:  # noqa: ARG001 - one of many looks
-    """Look whether the QoS that settings name are there."""
+    """Look whether the QoS that settings name are there, and what a paused account still takes."""
     rules = node.rules.qos
+    known = node.cluster.qos()
     wanted = rules.temporary | frozenset(filter(None, (rules.usual,)))
-    if not wanted:
-        return
-    if unknown := sorted(wanted - node.cluster.qos()):
+    if unknown := sorted(wanted - known.keys()):
         yield failed(
             QOS, f"the cluster has no QoS {', '.join(unknown)}; add it (sacctmgr add qos …)"
         )
-    else:
+    elif wanted:
         yield ok(QOS, f"the cluster has {', '.join(sorted(wanted))}")
     enforced = node.cluster.config().get("AccountingStorageEnforce", "").lower()
-    if "qos" not in enforced.split(","):
+    if wanted and "qos" not in enforced.split(","):
         yield warning(
             QOS,
             f"AccountingStorageEnforce={enforced or 'none'}: a QoS binds nobody; add qos to it in"
             " slurm.conf",
+        )
+    stopping = known.get(rules.paused or "")
+    if stopping and not stopping.refuses_jobs:
+        yield warning(
+            QOS,
+            f"QoS {rules.paused} (SLURM_PAUSED_QOS) takes jobs, so paused accounts get"
+            f" GrpSubmitJobs=0 as well: sacctmgr modify qos {rules.paused} set"
+            " MaxSubmitJobsPerUser=0",
+        )
+    overriding = sorted(name for name, qos in known.items() if qos.overrides_closing)
+    if overriding and not (stopping and stopping.refuses_jobs):
+        yield warning(
+            QOS,
+            f"QoS {', '.join(overriding)} have limits of their own on submitted jobs, which hold"
+            " instead of an account's: a paused account takes jobs in them. Set SLURM_PAUSED_QOS to"
+            " a QoS with MaxSubmitJobsPerUser=0",
         )
 
 

@@ -14,7 +14,7 @@ from slurm_tasks.errors import (
     PermanentError,
     TransientError,
 )
-from slurm_tasks.model import guard, names, tree
+from slurm_tasks.model import flags, guard, names, rights, tree
 from slurm_tasks.model import plan as planning
 from slurm_tasks.model.changes import AddUsers, Change, RemoveAccount, RemoveUsers, SetDefault
 from slurm_tasks.model.cluster import Cluster
@@ -30,7 +30,7 @@ from slurm_tasks.model.names import Kind
 from slurm_tasks.model.plan import Rules, account_name, plan, removals, with_defaults_moved
 from slurm_tasks.slurm.cluster import SlurmCluster
 from slurm_tasks.slurm.lock import Writer, WriterLock
-from slurm_tasks.sync import in_force
+from slurm_tasks.sync import in_force, qos_rules
 from slurm_tasks.sync.item import Item
 from slurm_tasks.sync.measure import measure_allocation
 from slurm_tasks.sync.unix_users import UnixUsers
@@ -68,6 +68,7 @@ class _Pass:
         self._defaults: dict[str, str] | None = None
         self._unix = UnixUsers(node.cluster)
         self._state = self._read()
+        self._rules = qos_rules.effective(node.cluster, node.rules, request.items)
         if node.unix_users or node.homes:
             self._unix.resolve(self._joiners())
         self._tidied: list[RemoveAccount] = []
@@ -92,9 +93,7 @@ class _Pass:
     def _plan(self, item: Item) -> list[Change]:
         """Plan one item against the state; a refusal settles it."""
         try:
-            changes = plan(
-                item.wanted, self._state, self._request.removable_users, self._node.rules
-            )
+            changes = plan(item.wanted, self._state, self._request.removable_users, self._rules)
             if not item.account:
                 item.account = account_name(item.desired, self._state, self._node.rules)
                 item.ours = self._is_known(item.desired)
@@ -158,7 +157,9 @@ class _Pass:
 
     def _carry_out(self, item: Item, writer: Writer | None) -> None:
         planned = self._plan(item)  # again: an item before it may have made the project's account
-        if any(isinstance(change, RemoveUsers) for change in planned):
+        leavers = [change for change in planned if isinstance(change, RemoveUsers)]
+        if leavers:
+            self._warn_of_rights(item, leavers)
             defaults = self._known_defaults()
             planned = with_defaults_moved(planned, self._state, defaults, self._node.rules)
         for change in self._steps(item, planned, writer):
@@ -171,6 +172,14 @@ class _Pass:
             if isinstance(change, SetDefault):
                 users = map(names.fold_username, change.users)
                 self._known_defaults().update(dict.fromkeys(users, change.account))
+
+    def _warn_of_rights(self, item: Item, changes: list[RemoveUsers]) -> None:
+        """Say which leavers could add themselves again: the site gave them a right above."""
+        for change in changes:
+            account, leavers = self._state.accounts[change.account], frozenset(change.users)
+            users = rights.that_stay(item.desired, account, leavers, self._state, self._rules)
+            if users:
+                log.warning("coordinator_stays", account=account.name, users=users)
 
     def _steps(self, item: Item, planned: list[Change], writer: Writer | None) -> Iterator[Change]:
         """Yield a plan's changes: homes are made before, who may finish jobs leaves alone."""
@@ -337,10 +346,12 @@ class _Pass:
         """Say what an operator should know although it keeps nothing from being done."""
         if item.waiting:
             log.warning("users_waiting", account=item.account, users=item.waiting)
-        if item.desired.downscaled and not self._node.rules.qos.downscaled:
-            log.warning(
-                "downscaled_ignored", account=item.account, reason="SLURM_DOWNSCALED_QOS is not set"
-            )
+        account = self._state.get(item.account)
+        obstacle = (
+            flags.obstacle(item.desired, account, self._state, self._rules) if account else ""
+        )
+        if obstacle:
+            log.warning("downscaled_ignored", account=item.account, reason=obstacle)
 
     def _outcome(self, item: Item, applied: Status) -> Outcome:
         account = self._state.get(item.account)

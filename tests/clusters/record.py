@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from slurm_tasks.slurm.commands import ShowAccounts
+from slurm_tasks.slurm.commands import ShowAccounts, ShowAssociations, ShowQos
 from slurm_tasks.slurm.runner import ENVIRONMENT
 from tests.support.clusters import SUITES, InjectedJob, RealCluster, running_cluster, wait_until
 
 FOLDER = Path(__file__).resolve().parent.parent / "recordings" / "slurm"
-_DUMP = ("--parsable2", "--immediate", "show", "account", "withassoc", "where", "cluster=lab")
-_COLUMNS = "cluster,account,parentname,user,grpsubmitjobs,qos,grptresmins,description"
+_LISTING = ("account", "withassoc", "woplimits", "withcoord")
+_DUMP = ("--parsable2", "--immediate", "show", *_LISTING, "where", "cluster=lab")
+_COLUMNS = ShowAccounts("lab").argv()[-1].removeprefix("format=")
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def dump_of_accounts(rec: Recorder) -> None:
         "format=account,description")  # fmt: skip
     for column in ("defaultaccount", "defaultacct", "isdefault", "default", "flags", "qos",
                    "defaultqos", "coordinators", "lineage", "id", "rawusage"):  # fmt: skip
-        rec(f"dump-column-{column}", "sacctmgr", *_DUMP, f"format=account,user,{column}")
+        rec(f"dump-column-{column}", *sacctmgr, "account", "withassoc", "where", "cluster=lab",
+            f"format=account,user,{column}")  # fmt: skip
     assoc = "cluster,account,parentname,user,grpsubmitjobs,grptresmins,qos"
     rec("associations", *sacctmgr, "assoc", "where", "cluster=lab", f"format={assoc}")
     for column in ("isdefault", "default", "defaultaccount", "flags", "description"):
@@ -287,7 +289,8 @@ def switching_qos(rec: Recorder) -> None:
     rec.cluster.sacctmgr("add", "qos", "name=limited,vip")
     modify = ("modify", "account", "where", "name=a1", "cluster=lab", "set")
     switch = (*modify, "qos=limited", "defaultqos=limited")
-    rec("qos-list", "sacctmgr", "--parsable2", "--immediate", "show", "qos", "format=name")
+    rec.cluster.sacctmgr("add", "qos", "name=stopped", "MaxSubmitJobsPerUser=0")
+    rec("qos-list", "sacctmgr", *ShowQos("lab").argv())
     rec.add("qos-switch", *switch)
     rec.dump("qos-switch-dump")
     rec("submit-other-qos", "sbatch", "-A", "a1", "-D", "/tmp", "--qos=normal",
@@ -302,6 +305,33 @@ def switching_qos(rec: Recorder) -> None:
     rec.cluster.sacctmgr("modify", "user", "where", "name=bob", "account=a1", "set", "qos=vip")
     rec.add("qos-switch-user-has-others", *switch)
     rec.dump("qos-switch-user-has-others-dump")
+
+
+def coordinators(rec: Recorder) -> None:
+    """Who may add users to an account, by a right to it or to one above; and to no longer may."""
+    rec.add_accounts("p1")
+    rec.add_accounts("a1", parent="p1")
+    for user in ("alice", "bob"):
+        rec.add_user(user, "a1", "waldur")
+    where = ("account=a1", "names=alice")
+    rec.add("coordinator-add", "add", "coordinator", *where)
+    rec.cluster.sacctmgr("add", "coordinator", "account=p1", "names=bob")
+    rec.dump("coordinator-dump")
+    rec.add("coordinator-remove", "remove", "coordinator", *where)
+    rec.add("coordinator-remove-again", "remove", "coordinator", *where)
+    rec.dump("coordinator-removed-dump")
+
+
+def associations(rec: Recorder) -> None:
+    """What slurmctld shows of users: in one partition, and of one whom Unix doesn't know."""
+    rec.add_accounts("a1")
+    rec.add_user("alice", "a1")
+    rec.add_user("nobody_here", "a1")
+    rec.cluster.sacctmgr("add", "user", "alice", "cluster=lab", "account=a1", "partition=main")
+    which = ("name=alice", "account=a1", "cluster=lab", "partition=main")
+    rec.cluster.sacctmgr("modify", "user", "where", *which, "set", "GrpSubmitJobs=0")
+    rec.dump("associations-dump")
+    rec("associations-slurmctld", "scontrol", *ShowAssociations("lab").argv())
 
 
 def purging(rec: Recorder) -> None:
@@ -623,6 +653,8 @@ SCENARIOS: tuple[Callable[[Recorder], None], ...] = (
     blocking_submission,
     blocking_users,
     switching_qos,
+    coordinators,
+    associations,
     cancelling,
     stubborn_job,
     users_whose_only_account_goes,

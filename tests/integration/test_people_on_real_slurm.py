@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from slurm_tasks.demo.stack import wait_until
 from slurm_tasks.model.changes import AddUsers
+from slurm_tasks.model.findings import Verdict
 from slurm_tasks.model.messages import (
+    CheckRequest,
     Desired,
     Intent,
     Outcome,
@@ -21,6 +24,7 @@ from slurm_tasks.model.messages import (
 from slurm_tasks.model.names import Kind, owner_name
 from slurm_tasks.model.plan import QosRules
 from slurm_tasks.slurm.cluster import SlurmCluster, Unix
+from slurm_tasks.sync.check_slurm import ASSOCIATIONS, findings
 from slurm_tasks.sync.cluster import reconcile
 from tests.integration.test_on_real_slurm import LIMITS, Lab, desired, lab, until_settled
 
@@ -95,7 +99,145 @@ def test_a_paused_allocation_may_be_switched_to_a_qos(lab: Lab) -> None:
     assert lab.real.state_of(job) == "RUNNING"
     applied(lab, but(item, paused=False))
     until_submitted(lab, "alice", item.backend_id)
-    assert lab.node.cluster.read().accounts[item.backend_id].qos == {"normal"}
+    assert lab.node.cluster.read().qos_of(item.backend_id) == {"normal"}
+
+
+def _own(lab: Lab, account: str, *columns: str) -> dict[str, list[str]]:
+    """Return what an account's associations have of their own, by user and partition."""
+    where = ("withassoc", "woplimits", "where", f"name={account}", "cluster=lab")
+    shown = f"format=user,partition,{','.join(columns)}"
+    rows = lab.real.sacctmgr("show", "account", *where, shown)
+    return {"/".join(filter(None, row[:2])): row[2:] for row in rows}
+
+
+SUBMISSION = ("grpsubmitjobs", "maxsubmitjobs", "grpjobsaccrue", "maxjobsaccrue")
+
+
+def test_a_sites_own_limits_survive_a_pause(lab: Lab) -> None:
+    """50 again, and 7, by one command each; a retry in between remembers the same."""
+    item = standing(lab, users=("alice",))
+    account = item.backend_id
+    where = ("account", "where", f"name={account}", "cluster=lab")
+    lab.real.sacctmgr("modify", *where, "set", "GrpSubmitJobs=50", "MaxSubmitJobs=7")
+
+    for _ in range(2):
+        applied(lab, but(item, paused=True))
+        assert _own(lab, account, *SUBMISSION)[""][:2] == ["0", "0"]
+    until_refused(lab, "alice", account)
+    applied(lab, but(item, paused=False))
+
+    assert _own(lab, account, *SUBMISSION) == {"": ["50", "7", "", ""], "alice": [""] * 4}
+    until_submitted(lab, "alice", account)
+    assert applied(lab, but(item, paused=False)).changes == ()
+
+
+def test_a_qos_with_a_limit_of_its_own_keeps_no_paused_account_open(lab: Lab) -> None:
+    """It holds instead of the account's GrpSubmitJobs, and not of both limits."""
+    lab.real.sacctmgr("modify", "qos", "normal", "set", "GrpSubmitJobs=1000")
+    try:
+        item = standing(lab, users=("alice",))
+        until_submitted(lab, "alice", item.backend_id)
+        applied(lab, but(item, paused=True))
+        until_refused(lab, "alice", item.backend_id)
+    finally:
+        lab.real.sacctmgr("modify", "qos", "normal", "set", "GrpSubmitJobs=-1")
+
+
+def stopping(lab: Lab, *settings: str) -> None:
+    """Let the site pause by a QoS."""
+    lab.real.run("sacctmgr", "-i", "add", "qos", "stopped", *settings)
+    lab.node = replace(lab.node, rules=replace(lab.node.rules, qos=QosRules(paused="stopped")))
+
+
+REFUSING = "MaxSubmitJobsPerUser=0"
+
+
+@pytest.mark.parametrize(
+    ("own", "account_has", "switched"),
+    [
+        (("qos=normal,stopped",), "bob may use QoS of their own", True),
+        (("qos=normal",), "DefaultQOS of", False),
+        (("defaultqos=normal",), "DefaultQOS of", False),
+    ],
+    ids=["a list with both", "a list without it", "a default outside of it"],
+)
+def test_a_users_own_qos_gets_nobody_around_a_pause(
+    lab: Lab, own: tuple[str, ...], account_has: str, switched: bool
+) -> None:
+    """Where the QoS can't do it, the account's limits do, and the change says why."""
+    stopping(lab, REFUSING)
+    item = standing(lab, users=("alice", "bob"))
+    account = item.backend_id
+    lab.real.sacctmgr("modify", "user", "where", "name=bob", f"account={account}", "set", *own)
+    before = _own(lab, account, *SUBMISSION, "qos", "defaultqos")
+
+    paused = applied(lab, but(item, paused=True))
+
+    assert any(account_has in text for text in paused.changes), paused.changes
+    for user in ("alice", "bob"):
+        until_refused(lab, user, account)
+        until_refused(lab, user, account, "--qos=normal")
+    assert (lab.node.cluster.read().accounts[account].qos == {"stopped"}) is switched
+    assert applied(lab, but(item, paused=True)).changes == ()
+    applied(lab, but(item, paused=False))
+    assert _own(lab, account, *SUBMISSION, "qos", "defaultqos") == before
+    for user in ("alice", "bob"):
+        until_submitted(lab, user, account)
+
+
+def test_an_account_below_gets_nobody_around_a_pause(lab: Lab) -> None:
+    """24.11 tells slurmctld nothing of the switch for users of accounts below."""
+    stopping(lab, REFUSING)
+    item = standing(lab, users=("alice",))
+    lab.real.sacctmgr("add", "account", "group", "cluster=lab", f"parent={item.backend_id}")
+    lab.real.sacctmgr("add", "user", "carol", "cluster=lab", "account=group")
+    until_submitted(lab, "carol", "group")
+
+    applied(lab, but(item, paused=True))
+    until_refused(lab, "carol", "group")
+    until_refused(lab, "carol", "group", "--qos=normal")
+    until_refused(lab, "alice", item.backend_id)
+
+
+@pytest.mark.parametrize("what", ["a QoS that takes jobs", "no such QoS", "lists of its own"])
+def test_a_pause_by_a_qos_that_does_not_do_is_one_by_limits(lab: Lab, what: str) -> None:
+    """Whatever the reason; a site's own list is not lost by it."""
+    stopping(lab, *(() if what == "a QoS that takes jobs" else (REFUSING,)))
+    if what == "no such QoS":
+        lab.real.sacctmgr("remove", "qos", "where", "name=stopped")
+    item = standing(lab, users=("alice",))
+    where = ("account", "where", f"name={item.backend_id}", "cluster=lab")
+    if what == "lists of its own":
+        lab.real.sacctmgr("add", "qos", "vip")
+        lab.real.sacctmgr("modify", *where, "set", "qos=normal,vip")
+    before = _own(lab, item.backend_id, *SUBMISSION, "qos", "defaultqos")
+
+    applied(lab, but(item, paused=True))
+    until_refused(lab, "alice", item.backend_id)
+    applied(lab, but(item, paused=False))
+
+    assert _own(lab, item.backend_id, *SUBMISSION, "qos", "defaultqos") == before
+    until_submitted(lab, "alice", item.backend_id)
+
+
+def test_a_downscaled_allocation_that_can_not_be_switched_keeps_the_rest_in_step(
+    lab: Lab,
+) -> None:
+    """Nobody tries what slurmdbd refuses; users come and go all the same."""
+    lab.real.run("sacctmgr", "-i", "add", "qos", "slow")
+    lab.node = replace(lab.node, rules=replace(lab.node.rules, qos=QosRules(downscaled="slow")))
+    item = standing(lab, users=("alice",))
+    lab.real.sacctmgr(
+        *("modify", "user", "where", "name=alice", f"account={item.backend_id}"),
+        *("set", "defaultqos=normal"),
+    )
+
+    with capture_logs() as logs:
+        outcome = applied(lab, but(item, downscaled=True, users=("alice", "bob")))
+
+    assert outcome.users == ("alice", "bob")
+    (line,) = [entry for entry in logs if entry["event"] == "downscaled_ignored"]
+    assert "alice" in line["reason"]
 
 
 def test_a_downscaled_allocation_runs_in_its_qos(lab: Lab) -> None:
@@ -134,6 +276,76 @@ def test_leavers_jobs_may_finish(lab: Lab) -> None:
 
     lab.real.run("scancel", job)
     assert until_settled(lab, left, EVERYBODY).users == ("carol",)
+
+
+def test_who_comes_back_has_the_limits_that_the_site_had_set(lab: Lab) -> None:
+    """For each association their own, one for a partition among them."""
+    lab.node = replace(lab.node, rules=replace(lab.node.rules, finish_jobs=True))
+    item = standing(lab, users=("alice", "bob"))
+    account = item.backend_id
+    lab.real.sacctmgr("add", "user", "alice", "cluster=lab", f"account={account}", "partition=main")
+    for partition, limit in (("", 50), ("main", 20)):
+        where = ("name=alice", f"account={account}", f"partition={partition}")
+        lab.real.sacctmgr("modify", "user", "where", *where, "set", f"GrpSubmitJobs={limit}")
+    jobs = [lab.real.submit(user, account, seconds=600) for user in ("alice", "bob")]
+    for job in jobs:
+        lab.real.wait_for_state(job, "RUNNING")
+    before = _own(lab, account, *SUBMISSION)
+    assert [before[key][0] for key in ("alice", "alice/main", "bob")] == ["50", "20", ""]
+
+    lab.go(but(item, users=()), removable=EVERYBODY)
+    for user in ("alice", "bob"):
+        until_refused(lab, user, account)
+    applied(lab, item, EVERYBODY)
+
+    assert _own(lab, account, *SUBMISSION) == before
+    for user in ("alice", "bob"):
+        until_submitted(lab, user, account)
+
+
+def test_a_coordinator_who_left_adds_nobody(lab: Lab) -> None:
+    """Neither himself nor others, by a right to the allocation or to its project."""
+    item = standing(lab, users=("alice", "bob"))
+    project = _name(lab, Kind.PROJECT, item.project)
+    for account in (item.backend_id, project):
+        lab.real.run("sacctmgr", "-i", "add", "coordinator", f"account={account}", "names=alice")
+
+    def add(user: str) -> int:
+        new = ("user", f"name={user}", f"account={item.backend_id}", "cluster=lab")
+        return lab.real.run("sacctmgr", "-i", "add", *new, user="alice", check=False).returncode
+
+    assert add("carol") == 0
+    left = but(item, users=("bob",))
+    outcome = applied(lab, left, EVERYBODY)
+
+    assert outcome.users == ("bob",)
+    assert [add("alice"), add("carol")] == [1, 1]
+    assert applied(lab, left, EVERYBODY).changes == ()
+    assert not any(a.coordinators for a in lab.node.cluster.read().accounts.values())
+
+
+def test_a_user_whom_slurmctld_can_not_resolve_is_named(lab: Lab) -> None:
+    """By the member sync and by `check`, until what they advise is done."""
+    item = standing(lab, users=("alice", "late"))
+
+    def told() -> list[str]:
+        with capture_logs() as logs:
+            applied(lab, item)
+        return [entry["reason"] for entry in logs if entry["event"] == "slurmctld_without_uid"]
+
+    def checked() -> list[str]:
+        found = [f for f in findings(lab.node, CheckRequest()) if f.what == ASSOCIATIONS]
+        return [finding.message for finding in found if finding.verdict is Verdict.FAILED]
+
+    for (text,) in (told(), checked()):
+        assert f"{item.backend_id}/late" in text
+        assert "scontrol reconfigure" in text
+    with lab.real.unix_user("late"):
+        assert len(told()) == len(checked()) == 1
+        assert not may_submit(lab, "late", item.backend_id)
+        lab.real.run("scontrol", "reconfigure")
+        until_submitted(lab, "late", item.backend_id)
+        assert told() == checked() == []
 
 
 def test_a_leaver_who_comes_back_submits_again(lab: Lab) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from slurm_tasks.errors import CommandError, JobsActiveError
 from slurm_tasks.model import changes, tres
-from slurm_tasks.model.cluster import Associations, Cluster
+from slurm_tasks.model.cluster import Associations, Cluster, ControllerState, Key
 from slurm_tasks.model.purge import Accounting, Purge
+from slurm_tasks.model.qos import Qos
+from slurm_tasks.model.submission import JobLimit, Submission
 from slurm_tasks.model.usage import Tally
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import Command, Write
 from slurm_tasks.slurm.commands.usage import Listing
 
 T = TypeVar("T")
+
+
+JOB_LIMITS = ("GrpSubmitJobs", "MaxSubmitJobs", "GrpJobsAccrue", "MaxJobsAccrue")
 
 
 class Cut(BaseException):
@@ -43,6 +48,7 @@ class FakeSlurm:
         purge: when it throws job records away.
         config: what slurm.conf says.
         in_force: the associations that slurmctld knows; None: all that are there.
+        without_uid: those whose user slurmctld has no Unix user for.
     """
 
     state: Cluster
@@ -57,10 +63,11 @@ class FakeSlurm:
     reads: int = 0
     unix: dict[str, str] = field(default_factory=dict)
     homes: set[str] = field(default_factory=set)
-    qos: frozenset[str] = frozenset({"normal"})
+    qos: Mapping[str, Qos] = field(default_factory=lambda: {"normal": Qos()})
     purge: Purge | None = None
     config: dict[str, str] = field(default_factory=dict)
     in_force: Associations | None = None
+    without_uid: frozenset[Key] = frozenset()
 
     def read(self, command: Command[T]) -> T:
         """Answer a command that reads."""
@@ -92,7 +99,7 @@ class FakeSlurm:
     def _listings(self) -> dict[type, object]:
         in_force = self.state.associations() if self.in_force is None else self.in_force
         return {
-            commands.ShowAssociations: in_force,
+            commands.ShowAssociations: ControllerState(in_force, self.without_uid),
             commands.ShowDefaults: dict(self.defaults),
             commands.ShowTres: self.known,
             commands.ShowQos: self.qos,
@@ -127,8 +134,8 @@ class FakeSlurm:
                 return self._add_account(command, new)
             case commands.AddUsers(change=joiners):
                 self._add_users(command, joiners)
-            case commands.SetUsersBlocked(change=held):
-                self.state = held.advance(self.state)
+            case commands.SetUsersBlocked() | commands.RemoveCoordinators():
+                self.state = command.change.advance(self.state)
             case commands.MakeHome():
                 self.homes.add(f"/home/{command.user}")
             case commands.SetDefault(change=moved):
@@ -185,17 +192,24 @@ class FakeSlurm:
         self.state = gone.advance(self.state)
 
     def _modify(self, command: commands.ModifyAccount) -> None:
-        for setting in command.settings:
-            self._set(command, setting)
+        settings = dict(setting.split("=", 1) for setting in command.settings)
+        if "GrpSubmitJobs" in settings:
+            jobs = {k: int(v) for k, v in settings.items() if k in JOB_LIMITS}
+            values = (jobs[name] if jobs[name] >= 0 else None for name in JOB_LIMITS)
+            together, each, together_accrue, each_accrue = values
+            limits = Submission(JobLimit(together, together_accrue), JobLimit(each, each_accrue))
+            self.state = changes.SetBlocked(command.account, limits).advance(self.state)
+        for key in settings.keys() - {*JOB_LIMITS}:
+            self._set(command, key, settings[key])
 
-    def _set(self, command: commands.ModifyAccount, setting: str) -> None:
-        name, (key, _, value) = command.account, setting.partition("=")
+    def _set(self, command: commands.ModifyAccount, key: str, value: str) -> None:
+        name = command.account
         if key == "parent":
             self.state = changes.SetParent(name, value).advance(self.state)
-        elif key == "GrpSubmitJobs":
-            self.state = changes.SetBlocked(name, value == "0").advance(self.state)
         elif key == "qos":
             self.state = changes.SetQos(name, value or None).advance(self.state)
+            if outside := self.state.outside_their_qos(name):
+                raise _failure(command, f"no access to their default qos: {outside}")
         elif key != "defaultqos":
             limits = {k: int(v) for k, v in (pair.split("=") for pair in value.split(","))}
             self._check_tres(command, limits)

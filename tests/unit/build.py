@@ -6,6 +6,7 @@ from slurm_tasks.model.cluster import Account, Cluster
 from slurm_tasks.model.messages import Desired, Intent, Owner
 from slurm_tasks.model.names import Kind, Prefixes, allocation_name, describe, owner_name
 from slurm_tasks.model.plan import Rules
+from slurm_tasks.model.submission import CLOSED, OPEN
 
 PREFIXES = Prefixes("hpc_", "hpc_", "hpc_", 34)
 RULES = Rules(PREFIXES, root="waldur", user_default="waldur")
@@ -66,7 +67,7 @@ def allocation(
     """Make an allocation's account."""
     text = describe(Kind.ALLOCATION, resource, "Genomics").lower()
     name = name_of(resource)
-    return Account(name, parent, text, limits or {}, frozenset(users), blocked)
+    return Account(name, parent, text, limits or {}, frozenset(users), CLOSED if blocked else OPEN)
 
 
 def cluster(*accounts: Account, users: frozenset[str] = frozenset()) -> Cluster:

@@ -154,10 +154,36 @@ class SlurmSimulator:
         with self._connected() as connection:
             connection.execute("UPDATE job SET begin = unixepoch() WHERE id = ?", [job])
 
-    def add_qos(self, name: str) -> None:
-        """Add a QoS beside `normal`; no account has it yet."""
+    def add_qos(
+        self,
+        name: str,
+        submit_jobs: int | None = None,
+        user_jobs: int | None = None,
+        account_jobs: int | None = None,
+    ) -> None:
+        """Add a QoS beside `normal`; no account has it yet.
+
+        Args:
+            name: its name.
+            submit_jobs: GrpSubmitJobs.
+            user_jobs: MaxSubmitJobsPerUser.
+            account_jobs: MaxSubmitJobsPerAccount.
+        """
+        row = (name, submit_jobs, user_jobs, account_jobs)
         with self._connected() as connection:
-            connection.execute("INSERT INTO qos VALUES (?)", [name])
+            connection.execute("INSERT INTO qos VALUES (?, ?, ?, ?)", row)
+
+    def set_unix_user(self, name: str, *, known: bool) -> None:
+        """Let slurmctld's machine know a Unix user, or not; it knows everybody else.
+
+        slurmctld itself hears of it when associations are added or removed, or by `scontrol
+        reconfigure`.
+        """
+        change = "DELETE FROM no_unix_user WHERE name = ?"
+        if not known:
+            change = "INSERT OR IGNORE INTO no_unix_user VALUES (?)"
+        with self._connected() as connection:
+            connection.execute(change, [name])
 
     def preserve_case(self, *, on: bool) -> None:
         """Let slurmdbd keep the capitals of usernames (PreserveCaseUser), or no more."""
@@ -241,7 +267,7 @@ class SlurmSimulator:
                 name: Account(
                     *(parent, description, organization, json.loads(limits), jobs),
                     frozenset(members.get(name, ())),
-                    frozenset(filter(None, qos[name, ""][0].split(","))),
+                    frozenset(filter(None, qos[name, "", ""][0].split(","))),
                     frozenset(held.get(name, ())),
                 )
                 for name, parent, description, organization, limits, jobs in connection.execute(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from slurm_tasks.model import changes, tres
+from slurm_tasks.model.submission import Submission
 from slurm_tasks.slurm.commands.base import (
     SACCTMGR,
     Write,
@@ -13,9 +14,15 @@ from slurm_tasks.slurm.commands.base import (
 )
 
 
-def _jobs(blocked: bool) -> str:
-    """Return how many jobs may be submitted: none, or any number."""
-    return "0" if blocked else "-1"
+def _submission(wanted: Submission) -> tuple[str, ...]:
+    """Return how many jobs may be submitted, and what is remembered, in sacctmgr's words."""
+    values = {
+        "GrpSubmitJobs": wanted.together.jobs,
+        "MaxSubmitJobs": wanted.each.jobs,
+        "GrpJobsAccrue": wanted.together.accrue,
+        "MaxJobsAccrue": wanted.each.accrue,
+    }
+    return tuple(f"{name}={-1 if value is None else value}" for name, value in values.items())
 
 
 @dataclass(frozen=True)
@@ -105,11 +112,34 @@ class SetUsersBlocked(Write):
     change: changes.SetUsersBlocked
 
     def argv(self) -> list[str]:
-        """Name users and account: without it all of their associations would be changed."""
+        """Name users, account and partition: what isn't named would be changed as well.
+
+        An empty partition is that of associations which are for all of them (measured).
+        """
         held = self.change
-        where = [f"name={user_names(held.users)}", f"account={account_name(held.account)}"]
-        setting = f"GrpSubmitJobs={_jobs(held.blocked)}"
-        return [*SACCTMGR, "modify", "user", "where", *where, self.cluster_term, "set", setting]
+        where = [
+            f"name={user_names(held.users)}",
+            f"account={account_name(held.account)}",
+            f"partition={plain(held.partition) if held.partition else ''}",
+            self.cluster_term,
+        ]
+        settings = _submission(held.submission)
+        return [*SACCTMGR, "modify", "user", "where", *where, "set", *settings]
+
+
+@dataclass(frozen=True)
+class RemoveCoordinators(Write):
+    """Take coordinators' rights from users; they are the same on all of slurmdbd's clusters."""
+
+    change: changes.RemoveCoordinators
+
+    def argv(self) -> list[str]:
+        """Name users and accounts: what isn't named would be removed as well."""
+        gone = self.change
+        if not gone.accounts:
+            raise ValueError("without an account's name all rights of the users would be removed")
+        accounts = f"account={','.join(map(account_name, gone.accounts))}"
+        return [*SACCTMGR, "remove", "coordinator", accounts, f"names={user_names(gone.users)}"]
 
 
 @dataclass(frozen=True)
@@ -169,6 +199,8 @@ def for_change(change: changes.Change, cluster: str) -> list[Write]:
             command = AddUsers(cluster, change)
         case changes.SetUsersBlocked():
             command = SetUsersBlocked(cluster, change)
+        case changes.RemoveCoordinators():
+            command = RemoveCoordinators(cluster, change)
         case changes.SetDefault():
             command = SetDefault(cluster, change)
         case changes.RemoveUsers():
@@ -196,7 +228,7 @@ def _settings(
         case changes.SetLimits():
             return (f"GrpTRESMins={tres.render(change.limits)}",)
         case changes.SetBlocked():
-            return (f"GrpSubmitJobs={_jobs(change.blocked)}",)
+            return _submission(change.submission)
         case changes.SetQos():
             qos = plain(change.qos) if change.qos else ""
             return (f"qos={qos}", f"defaultqos={qos or -1}")

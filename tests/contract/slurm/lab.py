@@ -11,9 +11,11 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from slurm_tasks.demo.slurm import Fault, Job, SlurmSimulator
+from slurm_tasks.model.cluster import Cluster, ControllerState
 from slurm_tasks.model.purge import Purge
+from slurm_tasks.model.qos import Qos
 from slurm_tasks.slurm.cluster import SlurmCluster
-from slurm_tasks.slurm.commands import Command
+from slurm_tasks.slurm.commands import Command, ShowAccounts, ShowAssociations
 from slurm_tasks.slurm.runner import ENVIRONMENT, Runner
 from tests.support.clusters import InjectedJob, RealCluster
 
@@ -147,18 +149,36 @@ class Lab:
             "modify", "account", "where", f"name={name}", "cluster=lab", "set", *settings
         )
 
-    def modify_users(self, users: str, account: str, *settings: str) -> Answer:
-        """Change associations of users with one account."""
-        where = (f"name={users}", f"account={account}", "cluster=lab")
+    def modify_users(
+        self, users: str, account: str, *settings: str, partition: str | None = None
+    ) -> Answer:
+        """Change associations of users with one account, or only those for a partition."""
+        where = [f"name={users}", f"account={account}", "cluster=lab"]
+        where += [] if partition is None else [f"partition={partition}"]
         return self.sacctmgr("modify", "user", "where", *where, "set", *settings)
 
-    def add_qos(self, *names: str) -> None:
-        """Add QoS."""
+    def add_qos(self, *names: str, limits: Qos | None = None) -> None:
+        """Add QoS, with limits on submitted jobs if need be."""
+        jobs = limits or Qos()
+        settings = {
+            "GrpSubmitJobs": jobs.together,
+            "MaxSubmitJobsPerUser": jobs.user,
+            "MaxSubmitJobsPerAccount": jobs.account,
+        }
+        words = [f"{name}={value}" for name, value in settings.items() if value is not None]
         for name in names:
             if isinstance(self.backend, SlurmSimulator):
-                self.backend.add_qos(name)
+                self.backend.add_qos(name, jobs.together, jobs.user, jobs.account)
             else:
-                self.backend.sacctmgr("add", "qos", f"name={name}")
+                self.backend.sacctmgr("add", "qos", f"name={name}", *words)
+
+    def read(self) -> Cluster:
+        """Read all accounts as the service does."""
+        return self.ask(ShowAccounts("lab"))
+
+    def acted_by(self) -> ControllerState:
+        """Read what slurmctld acts by as the service does."""
+        return self.ask(ShowAssociations("lab"))
 
     def set_default(self, users: str, account: str) -> Answer:
         """Set the default account of users."""
@@ -236,12 +256,19 @@ class Lab:
 
     @contextmanager
     def unix_user(self, name: str) -> Iterator[None]:
-        """Have one more Unix user where slurmctld and slurmdbd run; in the simulator all are."""
+        """Have one more Unix user where slurmctld and slurmdbd run, for a block."""
         if isinstance(self.backend, SlurmSimulator):
+            self.backend.set_unix_user(name, known=True)
             yield
+            self.backend.set_unix_user(name, known=False)
         else:
             with self.backend.unix_user(name):
                 yield
+
+    def no_unix_user(self, name: str) -> None:
+        """Let Unix not know somebody; the simulator's knows everybody else."""
+        if isinstance(self.backend, SlurmSimulator):
+            self.backend.set_unix_user(name, known=False)
 
     @contextmanager
     def preserving_case(self) -> Iterator[None]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Sequence
 
 import pytest
 
-from slurm_tasks.model.cluster import Association, Associations
-from slurm_tasks.slurm.commands import Command, ShowAccounts, ShowAssociations
+from slurm_tasks.model.cluster import Association, Associations, Key, UserAssociation
+from slurm_tasks.model.submission import OPEN, JobLimit, Submission
+from slurm_tasks.slurm.commands import ShowAccounts, ShowQos
 from tests.contract.slurm.lab import ACCOUNTS, COLUMNS, USAGE, Lab
 
-T = TypeVar("T")
 WINDOW = ("--starttime=2026-01-01T00:00:00", "--endtime=2026-02-01T00:00:00")
 
 
@@ -26,13 +26,13 @@ WINDOW = ("--starttime=2026-01-01T00:00:00", "--endtime=2026-02-01T00:00:00")
             "User|Def Acct",
         ),
         (("show", "tres", "format=type,name"), "Type|Name"),
+        (ShowAccounts("lab").argv()[2:], ShowAccounts._HEADER),
+        (ShowQos("lab").argv()[2:], ShowQos._HEADER),
         (("show", "cluster", "format=cluster"), "Cluster"),
         ((*ACCOUNTS, "format=account,organization,defaultqos"), "Account|Org|Def QOS"),
     ],
 )
-def test_a_listing_starts_with_its_header(
-    cluster: Lab, words: tuple[str, ...], header: str
-) -> None:
+def test_a_listing_starts_with_its_header(cluster: Lab, words: Sequence[str], header: str) -> None:
     """The same in all releases."""
     done = cluster.sacctmgr(*words)
 
@@ -78,30 +78,84 @@ def test_another_clusters_listing_has_accounts_without_a_cluster(cluster: Lab) -
 def test_slurmctld_lists_the_associations_that_it_acts_by(cluster: Lab) -> None:
     """What is added, limited, blocked and removed, at once, as slurmdbd lists it."""
 
-    def parsed(command: Command[T]) -> T:
-        done = cluster.run(command.program, *command.argv())
-        assert done.code == 0, done.text
-        return command.parse(done.out.splitlines())
-
     def in_force() -> Associations:
-        found = parsed(ShowAssociations("lab"))
-        assert found == parsed(ShowAccounts("lab")).associations()
+        found = cluster.acted_by().associations
+        assert found == cluster.read().associations()
         return found
 
-    nothing = {("root", ""), ("root", "root"), ("waldur", "")}
+    nothing = {Key("root"), Key("root", "root"), Key("waldur")}
     assert set(in_force()) == nothing
     cluster.add_account("p1", "waldur", "GrpTRESMins=cpu=3,mem=2621952,gres/gpu=0")
     cluster.add_users("alice,ghost", "p1")
     limits = {"cpu": 3, "mem": 2621440, "gres/gpu": 0}
-    assert in_force()["p1", ""] == Association(limits)
-    assert in_force()["p1", "ghost"] == Association()
+    assert in_force()[Key("p1")] == Association(limits)
+    assert in_force()[Key("p1", "ghost")] == Association()
     cluster.modify("p1", "GrpSubmitJobs=0", "GrpTRESMins=cpu=1000000000000,mem=-1")
     cluster.modify_users("alice", "p1", "GrpSubmitJobs=0")
     limits = {"cpu": 10**12, "gres/gpu": 0}
-    assert in_force()["p1", ""] == Association(limits, blocked=True)
-    assert in_force()["p1", "alice"] == Association(blocked=True)
+    assert in_force()[Key("p1")] == Association(limits, blocked=True)
+    assert in_force()[Key("p1", "alice")] == Association(blocked=True)
     cluster.sacctmgr("remove", "user", "where", "name=alice", "account=p1", "cluster=lab")
-    assert set(in_force()) == nothing | {("p1", ""), ("p1", "ghost")}
+    assert set(in_force()) == nothing | {Key("p1"), Key("p1", "ghost")}
+
+
+def test_the_listing_shows_what_associations_have_of_their_own(cluster: Lab) -> None:
+    """Not what they inherit: QoS, default QoS, and limits on submitted jobs."""
+    cluster.add_qos("vip")
+    cluster.add_account("p1")
+    cluster.add_account("a1", "p1")
+    cluster.add_users("alice,bob", "a1")
+    cluster.modify("p1", "qos=normal,vip", "MaxSubmitJobs=9", "GrpSubmitJobs=50")
+    cluster.modify_users("alice", "a1", "qos=vip,normal", "defaultqos=vip", "MaxSubmitJobs=7")
+
+    found = cluster.read()
+
+    both = frozenset({"normal", "vip"})
+    assert found.accounts["root"].qos == {"normal"}
+    p1, a1 = found.accounts["p1"], found.accounts["a1"]
+    assert (p1.qos, p1.default_qos) == (both, "")
+    assert p1.submission == Submission(JobLimit(50), JobLimit(9))
+    assert (a1.qos, a1.submission, found.qos_of("a1")) == (frozenset(), OPEN, both)
+    own = UserAssociation(Submission(JobLimit(), JobLimit(7)), both, "vip")
+    assert a1.associations == {("alice", ""): own}
+
+
+def test_inherited_values_are_shown_otherwise(cluster: Lab) -> None:
+    """GrpSubmitJobs is no such value."""
+    cluster.add_account("p1")
+    cluster.add_account("a1", "p1")
+    cluster.add_users("alice", "a1")
+    cluster.modify("p1", "MaxSubmitJobs=9", "GrpSubmitJobs=50")
+
+    where = (*ACCOUNTS, "name=a1", "format=user,grpsubmitjobs,maxsubmitjobs,qos")
+
+    assert set(cluster.sacctmgr(*where).out.splitlines()[1:]) == {"||9|normal", "alice||9|normal"}
+
+
+def test_associations_for_one_partition_are_told_apart(cluster: Lab) -> None:
+    """Listed, limited and removed: by the partition, the empty one for all of them, or together."""
+    cluster.add_account("p1")
+    cluster.add_users("alice,bob", "p1")
+    added = cluster.sacctmgr(
+        *("add", "user", "name=alice,carol", "cluster=lab", "account=p1", "partition=main")
+    )
+    assert added.code == 0
+
+    cluster.modify_users("alice", "p1", "GrpSubmitJobs=0", partition="main")
+    cluster.modify_users("alice", "p1", "GrpSubmitJobs=5", partition="")
+
+    found = cluster.read().accounts["p1"]
+    assert found.users == {"alice", "bob", "carol"}
+    limited = {part: own.submission for part, own in found.associations_of("alice").items()}
+    assert limited == {"": Submission(JobLimit(5)), "main": Submission(JobLimit(0))}
+    assert found.associations_of("carol") == {"main": UserAssociation()}
+    assert cluster.acted_by().associations == cluster.read().associations()
+    cluster.modify_users("alice", "p1", "GrpSubmitJobs=7")
+    again = cluster.read().accounts["p1"].associations_of("alice")
+    assert {own.submission.together.jobs for own in again.values()} == {7}
+    cluster.set_default("alice", "p1")
+    assert cluster.remove_users("alice,carol", "p1").code == 0
+    assert cluster.read().accounts["p1"].users == {"bob"}
 
 
 def test_the_tres_that_limits_can_name_are_listed(cluster: Lab) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from slurm_tasks.model import tres
+from slurm_tasks.model.cluster import Key
 from slurm_tasks.slurm.commands import ShowAccounts, ShowAssociations, ShowTres
 from tests.contract.slurm.lab import Lab
 from tests.support.clusters import InjectedJob
@@ -26,7 +27,8 @@ def test_a_name_that_slurm_takes_is_read_everywhere(cluster: Lab, name: str) -> 
     stored = ShowAccounts("lab").parse(rows).accounts["p1"]
     assert (stored.limits, stored.unread_limits) == ({"cpu": 3, name: 1536}, {})
     shown = cluster.run("scontrol", *ShowAssociations("lab").argv()).out.splitlines()
-    assert ShowAssociations("lab").parse(shown)["p1", ""].limits == {"cpu": 3, name: 1536}
+    acted_by = ShowAssociations("lab").parse(shown).associations
+    assert acted_by[Key("p1")].limits == {"cpu": 3, name: 1536}
 
 
 def test_burst_buffers_are_counted_in_megabytes_like_memory(cluster: Lab) -> None:

@@ -552,6 +552,34 @@ def test_paused(world: World) -> None:
     assert world.account(resource).submit_jobs is None
 
 
+def test_paused_with_limits_of_the_site(world: World) -> None:
+    """What the site had set is there again afterwards, also after an order in between."""
+    resource = world.allocated()
+    where = ("--immediate", "modify", "account", "where", f"name={world.backend_id(resource)}")
+    world.slurmctl("sacctmgr", *where, "cluster=lab", "set", "GrpSubmitJobs=50")
+    world.waldur.set_resource(resource, paused=True)
+    world.sync_members()
+    world.carry_out(world.waldur.order_update(resource, {"cpu": 250, "gres/gpu": 5}))
+    assert world.account(resource).submit_jobs == 0
+    world.waldur.set_resource(resource, paused=False)
+    world.sync_members()
+    assert world.account(resource).submit_jobs == 50
+
+
+def test_coordinator_who_leaves(world: World) -> None:
+    """Whoever leaves the project has no right left by which to come back."""
+    resource = world.allocated()
+    right = (f"account={world.backend_id(resource)}", "names=alice,bob")
+    world.slurmctl("sacctmgr", "--immediate", "add", "coordinator", *right)
+    world.leave("bob")
+    world.sync_members()
+    assert world.account(resource).users == {"alice"}
+    words = ("add", "user", "name=bob", right[0], "cluster=lab")
+    assert world.slurm.run("sacctmgr", "--immediate", *words, user="bob").returncode == 1
+    words = ("add", "user", "name=carol", right[0], "cluster=lab")
+    assert world.slurm.run("sacctmgr", "--immediate", *words, user="alice").returncode == 0
+
+
 def test_blocked_by_hand(world: World) -> None:
     """Whether an account takes jobs is Waldur's to say: one that isn't paused is opened."""
     resource = world.allocated()

@@ -39,7 +39,7 @@ def test_order_of_steps(world: World) -> None:
         "--clusters=lab",
         *4 * ["remove"],
     ]
-    assert writes[0].endswith("set GrpSubmitJobs=0")
+    assert "set GrpSubmitJobs=0 MaxSubmitJobs=0" in writes[0]
     removed = [account, world.owner_account(), world.owner_account(world.customer)]
     assert [f"name={name}" in write for name, write in zip(removed, writes[3:], strict=True)] == [
         *3 * [True]

@@ -91,7 +91,7 @@ def test_writes_one_after_the_other_do_not_overlap(sim: SlurmSimulator) -> None:
         ("squeue", ("--noheader", "--account=waldur")),
         ("scancel", ("--clusters=lab",)),
         ("scancel", ("123",)),
-        ("scontrol", ("reconfigure",)),
+        ("scontrol", ("shutdown",)),
         ("sbatch", ("--account=waldur", "job.sh")),
     ],
 )

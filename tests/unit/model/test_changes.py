@@ -12,6 +12,7 @@ from slurm_tasks.model.changes import (
     CancelJobs,
     Change,
     RemoveAccount,
+    RemoveCoordinators,
     RemoveUsers,
     SetBlocked,
     SetDefault,
@@ -21,7 +22,8 @@ from slurm_tasks.model.changes import (
     SetUsersBlocked,
     advance,
 )
-from slurm_tasks.model.cluster import Account, Cluster
+from slurm_tasks.model.cluster import Account, Cluster, UserAssociation
+from slurm_tasks.model.submission import CLOSED, OPEN
 from tests.unit.build import cluster
 
 TWO = ("alice", "bob")
@@ -42,12 +44,31 @@ def state(account: Account) -> Cluster:
         ),
         (SetParent("p1", "c2"), "move account p1 under c2"),
         (SetLimits("a1", {"cpu": -1}), "set limits of a1 to cpu=-1"),
-        (SetBlocked("a1", blocked=True), "block submission to a1"),
-        (SetBlocked("a1", blocked=False), "allow submission to a1"),
+        (SetBlocked("a1", CLOSED), "block submission to a1"),
+        (SetBlocked("a1", OPEN), "allow submission to a1"),
+        (
+            SetBlocked("a1", CLOSED, "QoS x takes jobs"),
+            "block submission to a1, as QoS x takes jobs",
+        ),
+        (
+            SetBlocked("a1", CLOSED, lost=("GrpSubmitJobs=5", "MaxSubmitJobs=2")),
+            "block submission to a1 (its GrpSubmitJobs=5 and MaxSubmitJobs=2 can't be restored)",
+        ),
         (SetQos("a1", "slow"), "switch a1 to QoS slow"),
         (SetQos("a1", None), "switch a1 to the inherited QoS"),
-        (SetUsersBlocked(TWO, "a1", blocked=True), "block submission by alice, bob to a1"),
-        (SetUsersBlocked(TWO, "a1", blocked=False), "allow submission by alice, bob to a1"),
+        (SetUsersBlocked(TWO, "a1", CLOSED), "block submission by alice, bob to a1"),
+        (SetUsersBlocked(TWO, "a1", OPEN), "allow submission by alice, bob to a1"),
+        (
+            SetUsersBlocked(("bob",), "a1", CLOSED, "main", ("GrpSubmitJobs=5",)),
+            (
+                "block submission by bob to a1 in partition main"
+                " (its GrpSubmitJobs=5 can't be restored)"
+            ),
+        ),
+        (
+            RemoveCoordinators(TWO, ("a1", "p1")),
+            "remove alice, bob from the coordinators of a1, p1",
+        ),
         (AddUsers(TWO, "a1"), "add alice, bob to a1"),
         (AddUsers(TWO, "a1", "waldur"), "add alice, bob to a1, default account waldur"),
         (SetDefault(TWO, "a1"), "make a1 the default account of alice, bob"),
@@ -69,25 +90,31 @@ def test_a_new_account_inherits_its_parents_qos() -> None:
     below = advance(before, [AddAccount("a1", "p1", "text", "o")]).accounts["a1"]
     nowhere = advance(before, [AddAccount("a1", "gone", "text", "o")]).accounts["a1"]
 
-    assert below == Account("a1", "p1", "text", qos=frozenset({"long"}))
-    assert nowhere.qos == frozenset()
+    assert below == Account("a1", "p1", "text")
+    assert nowhere == Account("a1", "gone", "text")
 
 
 def test_an_account_is_moved_and_blocked_where_it_is() -> None:
     """All else of it stays."""
     before = Account("a1", "p1", "text", {"cpu": 5}, frozenset({"alice"}))
 
-    changes = (SetParent("a1", "waldur"), SetBlocked("a1", blocked=True))
+    changes = (SetParent("a1", "waldur"), SetBlocked("a1", CLOSED))
     after = advance(state(before), changes).accounts["a1"]
 
-    assert after == replace(before, parent="waldur", blocked=True)
+    assert after == replace(before, parent="waldur", submission=CLOSED)
 
 
-def test_an_account_below_nothing_inherits_no_qos() -> None:
-    """Its parent is of another cluster, or gone."""
-    before = state(Account("a1", "gone", qos=frozenset({"slow"})))
+def test_an_account_is_switched_to_a_qos_and_back_to_that_above() -> None:
+    """The one is its default as well."""
+    before = state(Account("a1", "p1"))
 
-    assert advance(before, [SetQos("a1", None)]).accounts["a1"].qos == frozenset()
+    switched = advance(before, [SetQos("a1", "slow")])
+    back = advance(switched, [SetQos("a1", None)])
+
+    assert switched.qos_of("a1") == {"slow"}
+    assert switched.accounts["a1"].default_qos == "slow"
+    assert back.qos_of("a1") == {"long"}
+    assert back == before
 
 
 def test_a_name_that_slurmdbd_knows_keeps_its_description() -> None:
@@ -123,26 +150,49 @@ def test_newcomers_join_their_default_account_too() -> None:
     assert advance(before, [AddUsers(TWO, "a1", "gone")]).get("gone") is None
 
 
-def test_a_user_who_is_removed_is_no_longer_held() -> None:
-    """The block of an association goes with it; those of others stay."""
-    held = frozenset({"alice", "bob"})
-    before = state(Account("a1", "p1", users=frozenset({*held, "carol"}), held=held))
+SHUT = UserAssociation(CLOSED)
+
+
+def test_what_an_association_has_of_its_own_goes_with_it() -> None:
+    """Those of others stay."""
+    users = frozenset({"alice", "bob", "carol"})
+    own = {("alice", ""): SHUT, ("alice", "main"): SHUT, ("bob", ""): SHUT}
+    before = state(Account("a1", "p1", users=users, associations=own))
 
     after = advance(before, [RemoveUsers(("alice",), "a1")])
 
     assert after.accounts["a1"].users == {"bob", "carol"}
-    assert after.accounts["a1"].held == {"bob"}
+    assert after.accounts["a1"].associations == {("bob", ""): SHUT}
 
 
 def test_users_are_blocked_and_allowed_one_by_one() -> None:
-    """Who is named is blocked or opened; nobody else is."""
-    before = state(Account("a1", "p1", held=frozenset({"bob"})))
+    """Who is named is blocked or opened, in the partition that is named; nobody else is."""
+    users = frozenset({"alice", "bob"})
+    parted = UserAssociation(qos=frozenset({"long"}))
+    before = state(Account("a1", "p1", users=users, associations={("bob", "main"): parted}))
 
-    blocked = advance(before, [SetUsersBlocked(("alice",), "a1", blocked=True)])
-    opened = advance(blocked, [SetUsersBlocked(("bob",), "a1", blocked=False)])
+    blocked = advance(
+        before,
+        [
+            SetUsersBlocked(("alice",), "a1", CLOSED),
+            SetUsersBlocked(("bob",), "a1", CLOSED, "main"),
+        ],
+    )
+    opened = advance(blocked, [SetUsersBlocked(("alice",), "a1", OPEN)])
 
-    assert blocked.accounts["a1"].held == {"alice", "bob"}
-    assert opened.accounts["a1"].held == {"alice"}
+    both = {("alice", ""): SHUT, ("bob", "main"): replace(parted, submission=CLOSED)}
+    assert blocked.accounts["a1"].associations == both
+    assert opened.accounts["a1"].associations_of("alice") == {"": UserAssociation()}
+    assert opened.accounts["a1"].associations_of("bob") == {"main": both["bob", "main"]}
+
+
+def test_coordinators_lose_their_rights_to_the_accounts_that_are_named() -> None:
+    """Others keep theirs."""
+    before = state(Account("a1", "p1", coordinators=frozenset({"alice", "bob", "carol"})))
+
+    after = advance(before, [RemoveCoordinators(TWO, ("a1",))])
+
+    assert after.accounts["a1"].coordinators == {"carol"}
 
 
 def test_an_account_that_is_removed_is_gone() -> None:

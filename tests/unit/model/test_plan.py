@@ -23,10 +23,11 @@ from slurm_tasks.model.changes import (
     SetParent,
     advance,
 )
-from slurm_tasks.model.cluster import Account, Cluster
+from slurm_tasks.model.cluster import Account, Cluster, UserAssociation
 from slurm_tasks.model.messages import Desired, Intent, Owner
 from slurm_tasks.model.names import Kind
 from slurm_tasks.model.plan import QosRules, Rules, plan, removals, with_defaults_moved
+from slurm_tasks.model.submission import CLOSED, KEPT, OPEN, JobLimit, Submission
 from tests.unit.build import (
     ACCOUNT,
     CUSTOMER_ACCOUNT,
@@ -189,7 +190,7 @@ def test_a_paused_resource_accepts_no_jobs(blocked: bool, paused: bool) -> None:
     """Blocking follows the resource, both ways."""
     changes = planned(standing_cluster(blocked=blocked), Intent.UPDATE, paused=paused)
 
-    assert changes == [SetBlocked(ACCOUNT, blocked=paused)]
+    assert changes == [SetBlocked(ACCOUNT, CLOSED if paused else OPEN)]
 
 
 def test_a_new_account_of_a_paused_resource_is_blocked_at_once() -> None:
@@ -197,7 +198,7 @@ def test_a_new_account_of_a_paused_resource_is_blocked_at_once() -> None:
     changes = planned(cluster(), paused=True, users=("alice",))
 
     assert changes[-2:] == [
-        SetBlocked(ACCOUNT, blocked=True),
+        SetBlocked(ACCOUNT, CLOSED),
         AddUsers(("alice",), ACCOUNT, default="waldur"),
     ]
 
@@ -376,7 +377,7 @@ def test_a_termination_blocks_cancels_and_removes_from_the_bottom_up() -> None:
     changes = planned(standing_cluster("alice", "monitor"), Intent.TERMINATE)
 
     assert changes == [
-        SetBlocked(ACCOUNT, blocked=True),
+        SetBlocked(ACCOUNT, CLOSED),
         CancelJobs(ACCOUNT),
         RemoveUsers(("alice", "monitor"), ACCOUNT),
         RemoveAccount(ACCOUNT),
@@ -502,7 +503,7 @@ def test_removals_count_users_and_accounts() -> None:
         CancelJobs(ACCOUNT),
         RemoveUsers(("alice", "bob"), ACCOUNT),
         RemoveAccount(ACCOUNT),
-        SetBlocked(ACCOUNT, blocked=True),
+        SetBlocked(ACCOUNT, CLOSED),
     ]
 
     assert removals(changes) == 3
@@ -532,6 +533,7 @@ sites = st.builds(
     qos=st.builds(
         QosRules,
         *(st.sampled_from([None, name]) for name in ("stopped", "slow", "normal")),
+        st.booleans(),
     ),
     finish_jobs=st.booleans(),
 )
@@ -542,6 +544,24 @@ places = st.sampled_from(["here", "here", "nowhere", "bare"])
 mostly = st.sampled_from([True, True, True, False])
 either = st.booleans()
 numbers = st.integers(0, 7)
+
+
+jobs = st.sampled_from([None, 0, 50])
+accrued = st.sampled_from([None, None, 7, KEPT + 50])
+job_limits = st.builds(JobLimit, jobs, accrued)
+submissions = st.builds(Submission, job_limits, job_limits)
+default_qos = st.sampled_from(["", "", "normal", "slow"])
+user_associations = st.builds(UserAssociation, submissions, some_qos, default_qos)
+
+
+def associations(
+    users: frozenset[str],
+) -> st.SearchStrategy[dict[tuple[str, str], UserAssociation]]:
+    """Draw what some users' associations have of their own, some of them in one partition."""
+    if not users:
+        return st.just({})
+    keys = st.tuples(st.sampled_from(sorted(users)), st.sampled_from(["", "main"]))
+    return st.dictionaries(keys, user_associations, max_size=3)
 
 
 @st.composite
@@ -559,8 +579,9 @@ def clusters(draw: st.DrawFn) -> Cluster:
             users = draw(users_of_an_account)
             accounts[name] = Account(
                 *(name, list(accounts)[draw(numbers) % len(accounts)], description),
-                *(draw(some_limits), users, draw(either)),
-                *(draw(some_qos), draw(users_of_an_account) & users),  # held where associated
+                *(draw(some_limits), users, draw(submissions)),
+                *(draw(some_qos), draw(default_qos), draw(associations(users))),
+                draw(users_of_an_account),
             )
         elif place == "bare":
             bare[name] = description

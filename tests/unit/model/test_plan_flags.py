@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from slurm_tasks.model import flags
 from slurm_tasks.model.changes import (
     AddAccount,
     AddUsers,
@@ -17,9 +18,10 @@ from slurm_tasks.model.changes import (
     SetUsersBlocked,
     advance,
 )
-from slurm_tasks.model.cluster import Cluster
+from slurm_tasks.model.cluster import Account, Cluster, UserAssociation
 from slurm_tasks.model.messages import Intent
 from slurm_tasks.model.plan import QosRules, Rules, plan
+from slurm_tasks.model.submission import CLOSED, KEPT, OPEN, JobLimit, Submission
 from tests.unit.build import (
     ACCOUNT,
     REMOVABLE,
@@ -41,10 +43,13 @@ def planned(
     return plan(desired(intent, **changed), state, REMOVABLE, rules)
 
 
-def with_qos(*qos: str, blocked: bool = False) -> Cluster:
-    """Make a cluster whose allocation may run in some QoS."""
-    state = standing_cluster(blocked=blocked)
-    return state.with_account(replace(state.accounts[ACCOUNT], qos=frozenset(qos)))
+def with_qos(*qos: str, blocked: bool = False, **own: object) -> Cluster:
+    """Make a cluster whose allocation has QoS of its own, or inherits `normal`."""
+    state = standing_cluster("alice", "bob", blocked=blocked)
+    state = state.with_account(replace(state.accounts["root"], qos=frozenset({"normal"})))
+    own = {"qos": frozenset(qos), **own}
+    account = replace(state.accounts[ACCOUNT], **own)  # type: ignore[arg-type]
+    return state.with_account(account)
 
 
 def ruled(qos: QosRules = BOTH, *, finish: bool = False) -> Rules:
@@ -55,15 +60,17 @@ def ruled(qos: QosRules = BOTH, *, finish: bool = False) -> Rules:
 @pytest.mark.parametrize(
     ("now", "paused", "downscaled", "expected"),
     [
-        (("normal",), True, False, [SetQos(ACCOUNT, "stopped")]),
-        (("normal",), False, True, [SetQos(ACCOUNT, "slow")]),
-        (("normal",), True, True, [SetQos(ACCOUNT, "stopped")]),
+        ((), True, False, [SetQos(ACCOUNT, "stopped")]),
+        ((), False, True, [SetQos(ACCOUNT, "slow")]),
+        ((), True, True, [SetQos(ACCOUNT, "stopped")]),
         (("stopped",), False, True, [SetQos(ACCOUNT, "slow")]),
         (("stopped",), True, True, []),
+        (("slow",), True, True, [SetQos(ACCOUNT, "stopped")]),
         (("slow",), False, True, []),
         (("slow",), False, False, [SetQos(ACCOUNT, None)]),
         (("stopped",), False, False, [SetQos(ACCOUNT, None)]),
         (("normal",), False, False, []),
+        (("normal",), False, True, [SetQos(ACCOUNT, "slow")]),
         (("slow",), None, None, []),
         (("slow",), None, False, [SetQos(ACCOUNT, None)]),
         (("slow",), False, None, [SetQos(ACCOUNT, None)]),
@@ -83,11 +90,12 @@ def test_the_qos_follows_the_flags(
 
 def test_a_qos_that_the_account_above_has_is_left_alone() -> None:
     """Somebody has switched the whole project: the inherited QoS is that very one."""
-    state = with_qos("slow")
+    state = with_qos()
     parent = state.accounts[state.accounts[ACCOUNT].parent]
     state = state.with_account(replace(parent, qos=frozenset({"slow"})))
 
-    assert planned(state, rules=ruled(), paused=False, downscaled=False) == []
+    for downscaled in (False, True):
+        assert planned(state, rules=ruled(), paused=False, downscaled=downscaled) == []
 
 
 def test_a_site_may_name_the_qos_to_go_back_to() -> None:
@@ -100,15 +108,147 @@ def test_a_site_may_name_the_qos_to_go_back_to() -> None:
 
 
 def test_a_paused_resource_is_not_blocked_where_it_has_a_qos() -> None:
-    """One that was blocked before the site chose a QoS is opened."""
-    changes = planned(with_qos("normal", blocked=True), rules=ruled(), paused=True)
+    """One that was blocked before the site chose a QoS is opened, once the QoS is there."""
+    changes = planned(with_qos(blocked=True), rules=ruled(), paused=True)
 
-    assert changes == [SetBlocked(ACCOUNT, blocked=False), SetQos(ACCOUNT, "stopped")]
+    assert changes == [SetQos(ACCOUNT, "stopped"), SetBlocked(ACCOUNT, OPEN)]
+
+
+OWN_LIST = UserAssociation(qos=frozenset({"normal"}))
+OWN_DEFAULT = UserAssociation(default_qos="normal")
+
+
+@pytest.mark.parametrize(
+    ("own", "reason"),
+    [
+        ({"associations": {("bob", ""): OWN_LIST}}, f"DefaultQOS of {ACCOUNT}/bob"),
+        ({"associations": {("bob", "main"): OWN_DEFAULT}}, f"DefaultQOS of {ACCOUNT}/bob"),
+        ({"default_qos": "normal"}, "it has QoS of its own"),
+        ({"qos": frozenset({"normal", "vip"})}, "it has QoS of its own"),
+    ],
+)
+def test_a_paused_resource_is_blocked_where_its_qos_does_not_do(
+    own: dict[str, object], reason: str
+) -> None:
+    """What slurmdbd would refuse isn't tried; what a site has set isn't lost; it says so."""
+    state = with_qos(**own)  # type: ignore[arg-type]
+
+    changes = planned(state, rules=ruled(), paused=True)
+
+    assert [type(change) for change in changes] == [SetBlocked]
+    assert reason in str(changes[0])
+    after = advance(state, changes)
+    assert after.accounts[ACCOUNT].submission.is_closed
+    assert planned(after, rules=ruled(), paused=True) == []
+    back = planned(after, rules=ruled(), paused=False)
+    assert advance(after, back) == state
+
+
+def test_a_users_own_qos_lets_nobody_in() -> None:
+    """A list that holds the paused QoS and another: the switch is taken, and doesn't do."""
+    mixed = UserAssociation(qos=frozenset({"stopped", "normal"}))
+    state = with_qos(associations={("bob", ""): mixed})
+
+    changes = planned(state, rules=ruled(), paused=True)
+
+    assert changes == [
+        SetBlocked(ACCOUNT, CLOSED, "bob may use QoS of their own"),
+        SetQos(ACCOUNT, "stopped"),
+    ]
+    after = advance(state, changes)
+    assert planned(after, rules=ruled(), paused=True) == []
+    back = planned(after, rules=ruled(), paused=False)
+    assert [type(change) for change in back] == [SetQos, SetBlocked]
+    assert advance(after, back) == state
+
+
+def test_an_account_below_a_paused_one_lets_nobody_in() -> None:
+    """24.11 doesn't tell slurmctld that its users have another QoS."""
+    state = with_qos().with_account(Account("group", ACCOUNT, users=frozenset({"carol"})))
+
+    (closed, switched) = planned(state, rules=ruled(), paused=True)
+
+    assert str(closed) == f"block submission to {ACCOUNT}, as group stands below it"
+    assert switched == SetQos(ACCOUNT, "stopped")
+
+
+def test_a_paused_qos_that_takes_jobs_lets_nobody_in() -> None:
+    """It is switched to all the same: pending jobs wait."""
+    rules = ruled(replace(BOTH, paused_closes=False))
+
+    (closed, switched) = planned(with_qos(), rules=rules, paused=True)
+
+    assert str(closed) == f"block submission to {ACCOUNT}, as QoS stopped takes jobs"
+    assert switched == SetQos(ACCOUNT, "stopped")
+
+
+def test_an_obstacle_that_leaves_is_none() -> None:
+    """The QoS of somebody who is removed in the same pass; the account is closed until then."""
+    state = with_qos(associations={("bob", ""): OWN_LIST})
+
+    changes = planned(state, rules=ruled(), paused=True, users=("alice",))
+
+    kinds = [SetBlocked, CancelJobs, RemoveUsers, SetQos, SetBlocked]
+    assert [type(change) for change in changes] == kinds
+    assert planned(advance(state, changes), rules=ruled(), paused=True, users=("alice",)) == []
+
+
+def test_a_downscaled_resource_that_can_not_be_switched_is_told() -> None:
+    """Nothing is tried in vain, and the rest of it goes on."""
+    state = with_qos(associations={("bob", ""): OWN_DEFAULT})
+    item = desired(Intent.MEMBERS, downscaled=True, paused=False)
+
+    def obstacle(rules: Rules, of: Cluster = state) -> str:
+        return flags.obstacle(item, of.accounts[ACCOUNT], of, rules)
+
+    assert planned(state, rules=ruled(), downscaled=True) == []
+    assert f"the DefaultQOS of {ACCOUNT}/bob" in obstacle(ruled())
+    assert "SLURM_DOWNSCALED_QOS is not set" in obstacle(RULES)
+    assert obstacle(ruled(), with_qos("slow")) == obstacle(ruled(), with_qos()) == ""
+
+
+LIMITED = Submission(JobLimit(50), JobLimit(7))
+
+
+def test_a_sites_own_limits_survive_a_pause() -> None:
+    """50 again, and 7; nothing else is left of it."""
+    state = with_qos(submission=LIMITED)
+
+    paused = advance(state, planned(state, paused=True))
+    assert paused.accounts[ACCOUNT].submission == LIMITED.close()
+    assert planned(paused, paused=True) == []
+
+    assert advance(paused, planned(paused, paused=False)) == state
+
+
+def test_a_limit_that_can_not_be_kept_is_told() -> None:
+    """A site limits the jobs that gain priority, too."""
+    state = with_qos(submission=Submission(JobLimit(50, 3), JobLimit(7)))
+
+    (closed,) = planned(state, paused=True)
+
+    assert str(closed) == (
+        f"block submission to {ACCOUNT} (its GrpSubmitJobs=50 can't be restored)"
+    )
+    (opened,) = planned(advance(state, [closed]), paused=False)
+    assert opened == SetBlocked(ACCOUNT, Submission(JobLimit(None, 3), JobLimit(7)))
+
+
+def test_a_block_of_an_older_version_is_completed_and_lifted() -> None:
+    """It had only set GrpSubmitJobs, and remembered nothing."""
+    state = with_qos(submission=Submission(JobLimit(0), JobLimit(7)))
+
+    (closed,) = planned(state, paused=True)
+
+    assert closed == SetBlocked(ACCOUNT, Submission(JobLimit(0), JobLimit(0, KEPT + 7)))
+    for before in (state, advance(state, [closed])):
+        (opened,) = planned(before, paused=False)
+        assert opened == SetBlocked(ACCOUNT, Submission(JobLimit(), JobLimit(7)))
 
 
 def test_without_a_qos_downscaled_changes_nothing() -> None:
     """The head node warns of it."""
-    assert planned(with_qos("normal"), paused=False, downscaled=True) == []
+    assert planned(with_qos(), paused=False, downscaled=True) == []
 
 
 def test_a_new_account_has_its_qos_before_users_join() -> None:
@@ -127,50 +267,62 @@ def test_a_new_account_keeps_what_it_inherits_from_a_switched_one() -> None:
     assert [type(change) for change in changes] == [AddAccount]
 
 
-def test_a_switched_account_shows_it() -> None:
-    """Back to the inherited QoS means that of the parent."""
-    state = standing_cluster()
-    parent = state.accounts[state.accounts[ACCOUNT].parent]
-    state = state.with_account(replace(parent, qos=frozenset({"normal"})))
-
-    switched = advance(state, [SetQos(ACCOUNT, "slow")])
-    back = advance(switched, [SetQos(ACCOUNT, None)])
-
-    assert switched.accounts[ACCOUNT].qos == {"slow"}
-    assert back.accounts[ACCOUNT].qos == {"normal"}
-
-
 def test_leavers_may_finish_their_jobs() -> None:
     """They submit no more, and nothing is cancelled; the removal waits for the jobs."""
     changes = planned(standing_cluster("alice", "bob"), rules=ruled(finish=True), users=("bob",))
 
     assert changes == [
-        SetUsersBlocked(("alice",), ACCOUNT, blocked=True),
+        SetUsersBlocked(("alice",), ACCOUNT, CLOSED),
         RemoveUsers(("alice",), ACCOUNT),
     ]
 
 
 def test_a_leaver_is_blocked_once() -> None:
     """The next pass only tries the removal."""
-    state = advance(standing_cluster("alice"), [SetUsersBlocked(("alice",), ACCOUNT, blocked=True)])
+    state = advance(standing_cluster("alice"), [SetUsersBlocked(("alice",), ACCOUNT, CLOSED)])
 
     assert planned(state, rules=ruled(finish=True), users=()) == [RemoveUsers(("alice",), ACCOUNT)]
 
 
 def test_who_comes_back_may_submit_again() -> None:
     """Whether or not the jobs have ended meanwhile."""
-    state = advance(
-        standing_cluster("alice", "bob"), [SetUsersBlocked(("alice",), ACCOUNT, blocked=True)]
-    )
+    blocked = SetUsersBlocked(("alice",), ACCOUNT, CLOSED)
+    state = advance(standing_cluster("alice", "bob"), [blocked])
 
     changes = planned(state, rules=ruled(finish=True), users=("alice", "bob"))
 
-    assert changes == [SetUsersBlocked(("alice",), ACCOUNT, blocked=False)]
+    assert changes == [SetUsersBlocked(("alice",), ACCOUNT, OPEN)]
+
+
+def test_who_comes_back_has_the_limits_that_the_site_had_set() -> None:
+    """Each user, and each of a user's associations, their own."""
+    own = {
+        ("alice", ""): UserAssociation(LIMITED),
+        ("alice", "main"): UserAssociation(Submission(JobLimit(3))),
+        ("bob", ""): UserAssociation(LIMITED, frozenset({"long"})),
+    }
+    state = standing_cluster("alice", "bob", "carol")
+    state = state.with_account(replace(state.accounts[ACCOUNT], associations=own))
+    rules = ruled(finish=True)
+
+    left = planned(state, rules=rules, users=())
+    *blocked, removed = left
+    assert {(change.users, change.partition) for change in blocked} == {  # type: ignore[union-attr]
+        *((("alice", "bob"), ""), (("carol",), ""), (("alice",), "main")),
+    }
+    assert removed == RemoveUsers(("alice", "bob", "carol"), ACCOUNT)
+    held = advance(state, blocked)
+    assert planned(held, rules=rules, users=()) == [removed]
+
+    everybody = ("alice", "bob", "carol")
+    back = advance(held, planned(held, rules=rules, users=everybody)).accounts[ACCOUNT]
+    assert {key: back.associations[key] for key in own} == own
+    assert back.associations_of("carol") == {"": UserAssociation()}
 
 
 def test_an_administrators_block_of_a_user_stays() -> None:
     """Where leavers' jobs are cancelled, nobody's association is ever blocked or opened."""
-    state = advance(standing_cluster("alice"), [SetUsersBlocked(("alice",), ACCOUNT, blocked=True)])
+    state = advance(standing_cluster("alice"), [SetUsersBlocked(("alice",), ACCOUNT, CLOSED)])
 
     assert planned(state, users=("alice",)) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from slurm_tasks.errors import ParseError
 from slurm_tasks.model import changes, names
 from slurm_tasks.model.changes import Change
-from slurm_tasks.model.cluster import Account, Association
+from slurm_tasks.model.cluster import Account, Association, Key, UserAssociation
 from slurm_tasks.model.purge import Purge
+from slurm_tasks.model.qos import Qos
+from slurm_tasks.model.submission import CLOSED, OPEN, JobLimit, Submission
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import (
     AccountUsage,
@@ -31,7 +34,8 @@ from slurm_tasks.slurm.commands import (
     for_change,
 )
 
-HEADER = "Cluster|Account|ParentName|User|GrpSubmit|QOS|GrpTRESMins|Descr"
+HEADER = ShowAccounts._HEADER
+COLUMNS = ShowAccounts._FORMAT.split(",")
 SACCTMGR = ["--parsable2", "--immediate"]
 APRIL, MAY = 1775001600, 1777593600
 
@@ -41,10 +45,17 @@ def argvs(change: Change) -> list[list[str]]:
     return [command.argv() for command in for_change(change, "lab")]
 
 
+def line(account: str, parent: str = "", **columns: str) -> str:
+    """Make a row of the listing of accounts."""
+    values = {"cluster": "lab", "account": account, "parentname": parent, "description": "x"}
+    return "|".join({**dict.fromkeys(COLUMNS, ""), **values, **columns}[name] for name in COLUMNS)
+
+
 def listing(*rows: str) -> list[str]:
-    """Make a listing of accounts with the header, root and the default account."""
-    root = ("lab|root||||||default root account", "lab|root||root||||default root account")
-    return [f"{line}\n" for line in (HEADER, *root, *rows)]
+    """Make a listing of accounts with the header, root and its user."""
+    text = "default root account"
+    root = (line("root", description=text), line("root", user="root", description=text))
+    return [f"{row}\n" for row in (HEADER, *root, *rows)]
 
 
 def accounts(*rows: str) -> dict[str, Account]:
@@ -75,12 +86,18 @@ def accounts(*rows: str) -> dict[str, Account]:
             "modify account where name=a1 cluster=lab set GrpTRESMins=cpu=-1,gres/gpu=0",
         ),
         (
-            changes.SetBlocked("a1", blocked=True),
-            "modify account where name=a1 cluster=lab set GrpSubmitJobs=0",
+            changes.SetBlocked("a1", Submission(JobLimit(50), JobLimit()).close()),
+            (
+                "modify account where name=a1 cluster=lab set GrpSubmitJobs=0 MaxSubmitJobs=0"
+                " GrpJobsAccrue=1000000050 MaxJobsAccrue=-1"
+            ),
         ),
         (
-            changes.SetBlocked("a1", blocked=False),
-            "modify account where name=a1 cluster=lab set GrpSubmitJobs=-1",
+            changes.SetBlocked("a1", Submission(JobLimit(50), JobLimit(None, 7))),
+            (
+                "modify account where name=a1 cluster=lab set GrpSubmitJobs=50 MaxSubmitJobs=-1"
+                " GrpJobsAccrue=-1 MaxJobsAccrue=7"
+            ),
         ),
         (
             changes.SetQos("a1", "limited"),
@@ -91,12 +108,22 @@ def accounts(*rows: str) -> dict[str, Account]:
             "modify account where name=a1 cluster=lab set qos= defaultqos=-1",
         ),
         (
-            changes.SetUsersBlocked(("alice", "bob"), "a1", blocked=True),
-            "modify user where name=alice,bob account=a1 cluster=lab set GrpSubmitJobs=0",
+            changes.SetUsersBlocked(("alice", "bob"), "a1", CLOSED),
+            (
+                "modify user where name=alice,bob account=a1 partition= cluster=lab set"
+                " GrpSubmitJobs=0 MaxSubmitJobs=0 GrpJobsAccrue=-1 MaxJobsAccrue=-1"
+            ),
         ),
         (
-            changes.SetUsersBlocked(("alice",), "a1", blocked=False),
-            "modify user where name=alice account=a1 cluster=lab set GrpSubmitJobs=-1",
+            changes.SetUsersBlocked(("alice",), "a1", OPEN, "main"),
+            (
+                "modify user where name=alice account=a1 partition=main cluster=lab set"
+                " GrpSubmitJobs=-1 MaxSubmitJobs=-1 GrpJobsAccrue=-1 MaxJobsAccrue=-1"
+            ),
+        ),
+        (
+            changes.RemoveCoordinators(("alice", "bob"), ("a1", "p1")),
+            "remove coordinator account=a1,p1 names=alice,bob",
         ),
         (
             changes.AddUsers(("alice", "bob"), "a1", "waldur"),
@@ -231,11 +258,14 @@ def test_a_home_is_looked_for_by_its_path() -> None:
     [
         (
             ShowAccounts("lab"),
-            f"show account withassoc format={ShowAccounts._FORMAT}",
+            f"show account withassoc woplimits withcoord format={ShowAccounts._FORMAT}",
         ),
         (ShowDefaults("lab"), "show user where cluster=lab format=user,defaultaccount"),
         (ShowTres("lab"), "show tres format=type,name"),
-        (ShowQos("lab"), "show qos format=name"),
+        (
+            ShowQos("lab"),
+            "show qos format=name,grpsubmitjobs,maxsubmitjobsperuser,maxsubmitjobsperaccount",
+        ),
     ],
 )
 def test_reads_ask_for_named_columns_with_a_header(command: Command[object], expected: str) -> None:
@@ -253,9 +283,10 @@ FOR_ACCOUNT: list[Callable[[str], Change]] = [
     lambda name: changes.SetParent(name, "p1"),
     lambda name: changes.SetParent("a1", name),
     lambda name: changes.SetLimits(name, {"cpu": 1}),
-    lambda name: changes.SetBlocked(name, blocked=True),
+    lambda name: changes.SetBlocked(name, CLOSED),
+    lambda name: changes.RemoveCoordinators(("alice",), ("a1", name)),
     lambda name: changes.SetQos(name, None),
-    lambda name: changes.SetUsersBlocked(("alice",), name, blocked=True),
+    lambda name: changes.SetUsersBlocked(("alice",), name, CLOSED),
     lambda name: changes.AddUsers(("alice",), name),
     lambda name: changes.SetDefault(("alice",), name),
     lambda name: changes.RemoveUsers(("alice",), name),
@@ -265,8 +296,9 @@ FOR_ACCOUNT: list[Callable[[str], Change]] = [
 FOR_USER: list[Callable[[str], Change]] = [
     lambda name: changes.AddUsers(("alice", name), "a1"),
     lambda name: changes.SetDefault((name,), "a1"),
-    lambda name: changes.SetUsersBlocked((name,), "a1", blocked=True),
+    lambda name: changes.SetUsersBlocked((name,), "a1", CLOSED),
     lambda name: changes.RemoveUsers((name,), "a1"),
+    lambda name: changes.RemoveCoordinators((name,), ("a1",)),
     lambda name: changes.CancelJobs("a1", (name,)),
 ]
 FOR_UNIX_USER: list[Callable[[str], Command[object]]] = [
@@ -326,7 +358,7 @@ def test_usernames_of_federations_reach_every_command() -> None:
     [
         changes.AddUsers((), "a1"),
         changes.SetDefault((), "a1"),
-        changes.SetUsersBlocked((), "a1", blocked=True),
+        changes.SetUsersBlocked((), "a1", CLOSED),
         changes.RemoveUsers((), "a1"),
     ],
 )
@@ -374,36 +406,62 @@ def test_whatever_the_names_no_argument_is_dangerous(name: str, user: str, title
 
 def test_an_account_is_read_with_its_parent_limits_and_users() -> None:
     """The parent stands on the row without a user; the others name users."""
+    limits = {"grptresmins": "cpu=60,gres/gpu=5,mem=2G", "description": "genomics"}
     found = accounts(
-        "lab|p1|root|||long,normal||waldur:project:x lab",
-        "lab|a1|p1||0|normal|cpu=60,gres/gpu=5,mem=2G|genomics",
-        "lab|a1||alice||normal||genomics",
-        "lab|a1||bob|0|normal|cpu=5|genomics",
+        line("p1", "root", qos="long,normal", defaultqos="long", coordinators="carol"),
+        line("a1", "p1", grpsubmitjobs="0", maxsubmitjobs="7", coordinators="bob,carol", **limits),
+        line("a1", user="alice", coordinators="bob,carol"),
+        line("a1", user="bob", grptresmins="cpu=5", grpjobsaccrue="1000000050"),
     )
 
     assert found["a1"] == Account(
         *("a1", "p1", "genomics", {"cpu": 60, "gres/gpu": 5, "mem": 2048}),
         frozenset({"alice", "bob"}),
-        blocked=True,
-        qos=frozenset({"normal"}),
-        held=frozenset({"bob"}),
+        Submission(JobLimit(0), JobLimit(7)),
+        associations={("bob", ""): UserAssociation(Submission(JobLimit(None, 1000000050)))},
+        coordinators=frozenset({"bob", "carol"}),
     )
-    qos = frozenset({"long", "normal"})
-    assert found["p1"] == Account("p1", "root", "waldur:project:x lab", qos=qos)
+    assert found["p1"] == Account(
+        *("p1", "root", "x"),
+        qos=frozenset({"long", "normal"}),
+        default_qos="long",
+        coordinators=frozenset({"carol"}),
+    )
+
+
+def test_associations_for_one_partition_are_read() -> None:
+    """Beside one that is for all of them, or alone."""
+    found = accounts(
+        line("a1", "root"),
+        line("a1", user="alice"),
+        line("a1", user="alice", partition="main", grpsubmitjobs="0", qos="long"),
+        line("a1", user="bob", partition="main"),
+    )["a1"]
+
+    assert found.users == {"alice", "bob"}
+    limited = UserAssociation(Submission(JobLimit(0)), frozenset({"long"}))
+    assert found.associations_of("alice") == {"": UserAssociation(), "main": limited}
+    assert found.associations_of("bob") == {"main": UserAssociation()}
 
 
 def test_a_limit_on_submission_other_than_zero_is_not_a_block() -> None:
     """An operator's GrpSubmitJobs=100 leaves the account open."""
-    assert not accounts("lab|a1|root||100|normal||x")["a1"].blocked
+    assert not accounts(line("a1", "root", grpsubmitjobs="100"))["a1"].blocked
+
+
+def test_a_limit_on_submission_that_is_no_number_is_an_error() -> None:
+    """It is never taken for none."""
+    with pytest.raises(ParseError, match="'many' is no limit on jobs"):
+        accounts(line("a1", "root", maxsubmitjobs="many"))
 
 
 def test_accounts_of_other_clusters_are_names_that_are_taken() -> None:
     """They aren't on this one, but keep the description that a new one would get."""
     state = ShowAccounts("lab").parse(
         listing(
-            "other|a1|root|||normal||theirs",
-            "other|a2|root|||normal||two",
-            "lab|a2|root|||normal||two",
+            line("a1", "root", cluster="other", description="theirs"),
+            line("a2", "root", cluster="other"),
+            line("a2", "root"),
         )
     )
 
@@ -415,15 +473,16 @@ def test_accounts_of_other_clusters_are_names_that_are_taken() -> None:
 
 def test_accounts_without_any_association_are_names_that_are_taken() -> None:
     """SLURM lists them without a cluster."""
-    state = ShowAccounts("lab").parse(listing("|gone||||||waldur:allocation:x"))
+    state = ShowAccounts("lab").parse(listing(line("gone", cluster="", grpsubmitjobs="0")))
 
-    assert state.bare == {"gone": "waldur:allocation:x"}
+    assert state.bare == {"gone": "x"}
     assert state.shared == frozenset()
 
 
 def test_a_description_on_several_lines_is_joined() -> None:
     """Somebody's line end breaks their row in two; the accounts around it stay whole."""
-    found = accounts("lab|a1|root|||normal||first line", "", "| third|x", "lab|a2|a1|||normal||two")
+    broken = line("a1", "root", description="first line")
+    found = accounts(broken, "", "| third|x", line("a2", "a1"))
 
     assert found["a1"].description == "first line  | third|x"
     assert found["a2"].parent == "a1"
@@ -431,8 +490,8 @@ def test_a_description_on_several_lines_is_joined() -> None:
 
 def test_only_the_line_end_is_cut_off() -> None:
     """A description may end in a blank or in any letter."""
-    assert accounts("lab|a1|root|||normal||PROJECT X ")["a1"].description == "PROJECT X "
-    assert accounts("lab|a1|root|||normal||PROJECT X")["a1"].description == "PROJECT X"
+    for text in ("PROJECT X ", "PROJECT X"):
+        assert accounts(line("a1", "root", description=text))["a1"].description == text
 
 
 def test_a_row_that_is_too_short_is_shown() -> None:
@@ -443,7 +502,7 @@ def test_a_row_that_is_too_short_is_shown() -> None:
 
 def test_a_description_may_hold_pipes() -> None:
     """The description is the last column."""
-    assert accounts("lab|a1|root|||normal||a|b|c")["a1"].description == "a|b|c"
+    assert accounts(line("a1", "root", description="a|b|c"))["a1"].description == "a|b|c"
 
 
 @pytest.mark.parametrize(
@@ -452,7 +511,7 @@ def test_a_description_may_hold_pipes() -> None:
         [],
         [""],
         ["sacctmgr: error: something\n"],
-        ["lab|a1|root|||normal||x\n"],
+        [line("a1", "root")],
         [HEADER.replace("Descr", "Org")],
         [HEADER, "lab|a1|root\n"],
     ],
@@ -466,7 +525,7 @@ def test_a_listing_without_its_header_is_an_error(lines: list[str]) -> None:
 @pytest.mark.parametrize(
     ("command", "lines"),
     [
-        (ShowAccounts("lab"), ["Cluster|A|B|C|D|E|F", "lab|root||||normal||x"]),
+        (ShowAccounts("lab"), [HEADER.replace("User", "Users"), line("root")]),
         (ShowDefaults("lab"), ["User|Admin", "alice|None"]),
         (ShowTres("lab"), ["Type|ID", "cpu|1"]),
         (
@@ -489,7 +548,9 @@ def test_a_listing_without_the_cluster_is_an_error() -> None:
 
 def test_a_limit_that_is_not_understood_is_that_accounts_own_matter() -> None:
     """It is left out and told; the account's other limits, and other accounts, are read."""
-    found = accounts("lab|a1|root|||normal|cpu=N,mem=1G|x", "lab|a2|root|||normal|cpu=5|x")
+    found = accounts(
+        line("a1", "root", grptresmins="cpu=N,mem=1G"), line("a2", "root", grptresmins="cpu=5")
+    )
 
     assert (found["a1"].limits, found["a1"].unread_limits) == ({"mem": 1024}, {"cpu": "cpu=N"})
     assert (found["a2"].limits, found["a2"].unread_limits) == ({"cpu": 5}, {})
@@ -498,7 +559,7 @@ def test_a_limit_that_is_not_understood_is_that_accounts_own_matter() -> None:
 def test_users_of_no_account_are_an_error() -> None:
     """An association without its account means that the listing is damaged."""
     with pytest.raises(ParseError, match=r"'a1' has users \(alice, bob\) and is no account"):
-        accounts("lab|a1||bob||normal||x", "lab|a1||alice||normal||x")
+        accounts(line("a1", user="bob"), line("a1", user="alice"))
 
 
 def test_defaults_are_read_by_user() -> None:
@@ -517,9 +578,11 @@ def test_tres_are_read_with_their_names() -> None:
 
 def test_qos_are_read_by_their_names() -> None:
     """Each is a row of its own."""
-    assert ShowQos("lab").parse(["Name\n", "normal\n", "slow\n"]) == {"normal", "slow"}
-    with pytest.raises(ParseError, match="'Name'"):
-        ShowQos("lab").parse(["normal\n"])
+    lines = ["Name|GrpSubmit|MaxSubmitPU|MaxSubmitPA\n", "normal|||\n", "slow|5|0|7\n"]
+
+    assert ShowQos("lab").parse(lines) == {"normal": Qos(), "slow": Qos(5, 0, 7)}
+    with pytest.raises(ParseError, match="'Name"):
+        ShowQos("lab").parse(["normal|||\n"])
 
 
 def test_configurations_are_asked_for() -> None:
@@ -591,18 +654,47 @@ def test_what_slurmctld_acts_by_is_read() -> None:
         ("root", "root(0)", "N", UNLIMITED),
         ("bill", "", "0", "cpu=100(7),mem=2621952(0),gres/gpu=0(0)"),
         ("bill", "alice(2001)", "0", "cpu=3(0)"),
+        ("bill", "bob(4294967294)", "N", UNLIMITED),
     ]
     titles = ["Current Association Manager state\n", "Association Records\n"]
     found = command.parse([*titles, *(ASSOCIATION.format(*row) for row in shown)])
 
     assert command.program == "scontrol"
     assert command.argv() == ["--oneliner", "show", "assoc_mgr", "flags=assoc"]
-    assert found == {
-        ("root", ""): Association(),
-        ("root", "root"): Association(),
-        ("bill", ""): Association({"cpu": 100, "mem": 2621440, "gres/gpu": 0}, blocked=True),
-        ("bill", "alice"): Association(blocked=True),
+    assert found.associations == {
+        Key("root"): Association(),
+        Key("root", "root"): Association(),
+        Key("bill"): Association({"cpu": 100, "mem": 2621440, "gres/gpu": 0}, blocked=True),
+        Key("bill", "alice"): Association(blocked=True),
+        Key("bill", "bob"): Association(),
     }
+    assert found.without_uid == {Key("bill", "bob")}
+
+
+def test_associations_for_one_partition_are_told_apart() -> None:
+    """As slurmdbd lists them: only one of the user's two is limited."""
+    rows = (
+        ASSOCIATION.format("root", "", "N", UNLIMITED),
+        ASSOCIATION.format("bill", "alice(2001)", "N", UNLIMITED),
+        ASSOCIATION.format("bill", "alice(2001)", "0", UNLIMITED).replace(
+            "Partition= ", "Partition=main "
+        ),
+    )
+
+    found = ShowAssociations("lab").parse(rows).associations
+
+    assert found[Key("bill", "alice")] == Association()
+    assert found[Key("bill", "alice", "main")] == Association(blocked=True)
+
+
+def test_a_user_whom_slurmctld_can_not_resolve_is_told() -> None:
+    """A real answer of 26.05, of an association that was made before the Unix user."""
+    text = (Path(__file__).parents[2] / "inputs" / "scontrol-unresolved-uid.txt").read_text()
+
+    found = ShowAssociations("lab").parse(text.splitlines())
+
+    assert set(found.associations) == {Key("root"), Key("acct1", "user4")}
+    assert found.without_uid == {Key("acct1", "user4")}
 
 
 def test_slurmctld_without_a_root_account_is_an_error() -> None:
@@ -616,14 +708,15 @@ READS: list[Command[object]] = [
     ShowAssociations("lab"),
     ShowDefaults("lab"),
     ShowTres("lab"),
+    ShowQos("lab"),
     ShowConfig(),
     AccountUsage("lab", APRIL, MAY, {"a1": "a1"}),
     RanBy("lab", APRIL, ("1",)),
 ]
 cells = st.sampled_from(
-    ["lab", "root", "a1", "", "cpu=4", "5", "٣", "²", "9" * 5000, "mem=1.5G", "01:00:00"]
+    ["lab", "root", "a1", "", "cpu=4", "0", "5", "٣", "²", "9" * 5000, "mem=1.5G", "01:00:00"]
 )
-columns = st.sampled_from([1, 2, 3, 7, 8])
+columns = st.sampled_from([1, 2, 3, 4, 7, 14])
 rows = columns.flatmap(lambda count: st.lists(cells, min_size=count, max_size=count)).map("|".join)
 
 

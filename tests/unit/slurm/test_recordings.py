@@ -12,8 +12,10 @@ import time_machine
 
 from slurm_tasks.errors import CommandError, JobsActiveError, ParseError
 from slurm_tasks.model import changes
-from slurm_tasks.model.cluster import Account
+from slurm_tasks.model.cluster import Account, Key, UserAssociation
 from slurm_tasks.model.purge import Purge
+from slurm_tasks.model.qos import Qos
+from slurm_tasks.model.submission import CLOSED, JobLimit, Submission
 from slurm_tasks.model.usage import month
 from slurm_tasks.slurm.commands import (
     AccountUsage,
@@ -22,11 +24,13 @@ from slurm_tasks.slurm.commands import (
     MakeHome,
     ModifyAccount,
     RanBy,
+    RemoveCoordinators,
     RemoveUsers,
     ResolveUsers,
     SetUsersBlocked,
     ShowAccounting,
     ShowAccounts,
+    ShowAssociations,
     ShowConfig,
     ShowDefaults,
     ShowQos,
@@ -84,8 +88,8 @@ def test_the_listing_of_all_accounts_is_understood(path: Path) -> None:
     assert state.accounts["a1"] == Account(
         *("a1", "p1", "allocation, one", limits),
         frozenset({"alice", "carol"}),
-        qos=frozenset({"normal"}),
     )
+    assert state.qos_of("a1") == {"normal"}
     assert state.accounts["a2"].blocked
     assert state.accounts["p1"].parent == "waldur"
     assert state.bare == {"orphan": "has no association"}
@@ -95,10 +99,11 @@ def test_the_listing_of_all_accounts_is_understood(path: Path) -> None:
 @recorded("qos-switch-dump")
 def test_a_switched_account_is_understood(path: Path) -> None:
     """It and the one below run in one QoS, the others in what they inherit."""
-    accounts = ShowAccounts("lab").parse(lines(path)).accounts
+    state = ShowAccounts("lab").parse(lines(path))
 
-    assert accounts["a1"].qos == accounts["c1"].qos == {"limited"}
-    assert accounts["d1"].qos == {"normal"}
+    assert state.accounts["a1"].default_qos == "limited"
+    assert state.qos_of("a1") == state.qos_of("c1") == {"limited"}
+    assert state.qos_of("d1") == {"normal"}
 
 
 @recorded("qos-several-dump")
@@ -111,8 +116,13 @@ def test_a_list_of_qos_is_understood(path: Path) -> None:
 
 @recorded("qos-list")
 def test_the_listing_of_qos_is_understood(path: Path) -> None:
-    """Those that were added are among them."""
-    assert ShowQos("lab").parse(lines(path)) == {"normal", "limited", "vip"}
+    """Those that were added are among them, and one that refuses all jobs."""
+    found = ShowQos("lab").parse(lines(path))
+
+    assert found == {name: Qos() for name in ("normal", "limited", "vip")} | {
+        "stopped": Qos(user=0)
+    }
+    assert [name for name, qos in found.items() if qos.refuses_jobs] == ["stopped"]
 
 
 @recorded("block-users-dump")
@@ -120,9 +130,39 @@ def test_users_who_are_blocked_are_understood(path: Path) -> None:
     """In that account, which isn't blocked itself; nobody else is."""
     accounts = ShowAccounts("lab").parse(lines(path)).accounts
 
-    assert accounts["a1"].held == {"alice", "bob"}
+    blocked = UserAssociation(Submission(JobLimit(0)))
+    assert accounts["a1"].associations == {("alice", ""): blocked, ("bob", ""): blocked}
     assert not accounts["a1"].blocked
-    assert accounts["d1"].held == frozenset()
+    assert accounts["d1"].associations == {}
+
+
+@recorded("coordinator-dump")
+def test_coordinators_are_understood(path: Path) -> None:
+    """By a right to the account itself, or to one above it."""
+    accounts = ShowAccounts("lab").parse(lines(path)).accounts
+
+    assert accounts["a1"].coordinators == {"alice", "bob"}
+    assert accounts["p1"].coordinators == {"bob"}
+
+
+@recorded("coordinator-remove-again")
+def test_removing_a_coordinator_who_is_none_is_no_failure(path: Path, tmp_path: Path) -> None:
+    """What was said tells that nothing was changed."""
+    gone = changes.RemoveCoordinators(("alice",), ("a1",))
+
+    assert replaying(path, tmp_path).write(RemoveCoordinators("lab", gone))
+
+
+@recorded("associations-slurmctld")
+def test_what_slurmctld_acts_by_is_what_slurmdbd_has(path: Path) -> None:
+    """A user's two associations, of which one is limited; and a user without a Unix number."""
+    stored = ShowAccounts("lab").parse(lines(path.with_name("associations-dump.txt")))
+
+    found = ShowAssociations("lab").parse(lines(path))
+
+    assert found.associations == stored.associations()
+    assert found.associations[Key("a1", "alice", "main")].blocked
+    assert found.without_uid == {Key("a1", "nobody_here")}
 
 
 @pytest.mark.parametrize(
@@ -172,7 +212,7 @@ def test_a_qos_that_is_refused_is_a_failure(path: Path, tmp_path: Path) -> None:
 @recorded("block-users-all-lack")
 def test_blocking_nobody_is_no_failure(path: Path, tmp_path: Path) -> None:
     """What was said tells that nothing was changed, in every release's words."""
-    blocked = changes.SetUsersBlocked(("dave",), "a1", blocked=True)
+    blocked = changes.SetUsersBlocked(("dave",), "a1", CLOSED)
 
     assert replaying(path, tmp_path).write(SetUsersBlocked("lab", blocked))
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from slurm_tasks.model.cluster import Account, Association
+from slurm_tasks.model.cluster import Account, Association, Key
 from slurm_tasks.model.findings import Finding, Verdict
 from slurm_tasks.model.messages import CheckRequest
 from slurm_tasks.model.plan import QosRules, Rules
 from slurm_tasks.model.purge import Purge
+from slurm_tasks.model.qos import Qos
+from slurm_tasks.model.submission import CLOSED
 from slurm_tasks.sync.check_slurm import (
     ACCOUNT,
     ACCOUNTS,
@@ -33,6 +35,7 @@ SOUND = {
     "PriorityUsageResetPeriod": "MONTHLY",
     "PriorityDecayHalfLife": "00:00:00",
 }
+STOPPED = Qos(user=0)
 MONTHLY = CheckRequest(tres=("cpu", "mem"), limit_periods={"cpu": "month"})
 
 
@@ -109,21 +112,21 @@ def test_accounts_that_are_all_there_are_fine() -> None:
     assert check(sound(), CheckRequest(accounts=(STANDING,)), ACCOUNTS)[0].verdict is Verdict.OK
 
 
-ALICE = (STANDING, "alice")
+ALICE = Key(STANDING, "alice")
 
 
 @pytest.mark.parametrize(
     ("known", "said"),
     [
         ({ALICE: None}, f"slurmctld doesn't know 1 ({STANDING}/alice). Run `scontrol reconf"),
-        ({(STANDING, ""): None, ALICE: None}, f"doesn't know 2 ({STANDING}, {STANDING}/alice)"),
-        ({(STANDING, "bob"): Association()}, f"slurmdbd doesn't, 1 ({STANDING}/bob)"),
-        ({(STANDING, ""): Association({"cpu": 9})}, f"other limits for 1 ({STANDING})"),
+        ({Key(STANDING): None, ALICE: None}, f"doesn't know 2 ({STANDING}, {STANDING}/alice)"),
+        ({Key(STANDING, "bob"): Association()}, f"slurmdbd doesn't, 1 ({STANDING}/bob)"),
+        ({Key(STANDING): Association({"cpu": 9})}, f"other limits for 1 ({STANDING})"),
         ({ALICE: Association(blocked=True)}, f"other limits for 1 ({STANDING}/alice)"),
     ],
 )
 def test_what_never_reached_slurmctld_is_told(
-    known: dict[tuple[str, str], Association | None], said: str
+    known: dict[Key, Association | None], said: str
 ) -> None:
     """Added, removed or changed in vain; with the command that mends it."""
     state = standing_cluster("alice", limits={"cpu": 5})
@@ -140,6 +143,20 @@ def test_what_never_reached_slurmctld_is_told(
     assert check(slurm, what=ASSOCIATIONS)[0].verdict is Verdict.OK
 
 
+def test_users_whom_slurmctld_can_not_resolve_are_named() -> None:
+    """In accounts that are marked or that Waldur names; others are a site's own matter."""
+    old = Account("hpc_old", "root", users=frozenset({"carol"}))
+    physics = Account("physics", "root", users=frozenset({"eve"}))
+    state = standing_cluster("alice").with_account(old).with_account(physics)
+    keys = (ALICE, Key("hpc_old", "carol"), Key("physics", "eve"))
+    slurm = replace(sound(), state=state, without_uid=frozenset(keys))
+
+    found = check(slurm, CheckRequest(accounts=("hpc_old",)), ASSOCIATIONS)
+
+    assert [finding.verdict for finding in found] == [Verdict.OK, Verdict.FAILED]
+    assert f"no Unix user for 2 ({STANDING}/alice, hpc_old/carol)" in found[1].message
+
+
 def _default(account: Account) -> FakeSlurm:
     return FakeSlurm(cluster(account), config=SOUND)
 
@@ -150,7 +167,7 @@ def _default(account: Account) -> FakeSlurm:
         (Account("idle", "root"), True),
         (Account("idle", "root", limits={"cpu": 0}), True),
         (Account("idle", "root", limits={"cpu": 0, "mem": 0}), False),
-        (Account("idle", "root", blocked=True), False),
+        (Account("idle", "root", submission=CLOSED), False),
     ],
 )
 def test_free_jobs_in_the_default_account_are_a_warning(account: Account, warned: bool) -> None:
@@ -194,8 +211,31 @@ def test_a_qos_that_is_missing_is_named() -> None:
     (found,) = check(sound(), what=QOS, rules=rules)
 
     assert (found.verdict, "stopped" in found.message) == (Verdict.FAILED, True)
-    slurm = replace(sound(), qos=frozenset({"stopped", "normal"}))
+    slurm = replace(sound(), qos={"stopped": STOPPED, "normal": Qos()})
     assert check(slurm, what=QOS, rules=rules)[0].verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("paused", "known", "said"),
+    [
+        ("stopped", {"stopped": STOPPED}, ""),
+        ("stopped", {"stopped": Qos()}, "QoS stopped (SLURM_PAUSED_QOS) takes jobs"),
+        ("stopped", {"stopped": STOPPED, "big": Qos(9, 9)}, ""),
+        (None, {"big": Qos(9, 9), "other": Qos(9)}, "QoS big have limits of their own"),
+        (None, {"other": Qos(9), "another": Qos(None, 9)}, ""),
+    ],
+)
+def test_a_qos_that_lets_jobs_into_paused_accounts_is_a_warning(
+    paused: str | None, known: dict[str, Qos], said: str
+) -> None:
+    """The paused one itself, or one that overrides both of an account's limits."""
+    rules = replace(RULES, qos=QosRules(paused=paused))
+
+    found = check(replace(sound(), qos=known), what=QOS, rules=rules)
+
+    warnings = [finding.message for finding in found if finding.verdict is Verdict.WARNING]
+    assert len(warnings) == bool(said)
+    assert all(said in text and "MaxSubmitJobsPerUser=0" in text for text in warnings)
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import pytest
 from structlog.testing import capture_logs
 
 from slurm_tasks.errors import CommandError
-from slurm_tasks.model.cluster import Account, Association
+from slurm_tasks.model.cluster import Account, Association, Key, UserAssociation
 from slurm_tasks.model.messages import Desired, Intent, Status
+from slurm_tasks.model.submission import CLOSED
 from slurm_tasks.slurm import commands
 from slurm_tasks.slurm.commands import Command
 from tests.support import meter
@@ -40,18 +41,18 @@ def counted() -> float | None:
     return meter.read("associations_differing", cluster="lab")
 
 
-def unknown(*pairs: tuple[str, str]) -> FakeSlurm:
+def unknown(*keys: Key) -> FakeSlurm:
     """Make a cluster with an allocation, of which slurmctld doesn't know some associations."""
     foreign = Account("physics", "root", "")
     slurm = FakeSlurm(cluster(customer(), project(), allocation("alice", "bob"), foreign))
     stored = slurm.state.associations()
-    slurm.in_force = {pair: stored[pair] for pair in stored.keys() - {*pairs}}
+    slurm.in_force = {key: stored[key] for key in stored.keys() - {*keys}}
     return slurm
 
 
 def test_what_slurmctld_was_never_told_is_counted_until_it_is() -> None:
     """The log names it, with the command that helps."""
-    slurm = unknown((ACCOUNT, ""), (ACCOUNT, "alice"))
+    slurm = unknown(Key(ACCOUNT), Key(ACCOUNT, "alice"))
 
     (line,) = sync(slurm, "alice", "bob")
 
@@ -63,10 +64,40 @@ def test_what_slurmctld_was_never_told_is_counted_until_it_is() -> None:
     assert counted() == 0
 
 
+def test_associations_for_one_partition_are_compared_by_themselves() -> None:
+    """A user with two of them, only one of which is limited, is no difference."""
+    slurm = unknown()
+    parted = {("alice", ""): UserAssociation(), ("alice", "main"): UserAssociation(CLOSED)}
+    account = replace(slurm.state.accounts[ACCOUNT], associations=parted)
+    slurm.state = slurm.state.with_account(account)
+    slurm.in_force = None
+    assert sync(slurm, "alice", "bob") == []
+
+    slurm.in_force = {**slurm.state.associations(), Key(ACCOUNT, "alice", "main"): Association()}
+    (line,) = sync(slurm, "alice", "bob")
+    assert f"has other limits for 1 ({ACCOUNT}/alice/main)" in line["reason"]
+
+
+def test_users_whom_slurmctld_can_not_resolve_are_told_until_it_can() -> None:
+    """Added before the Unix user was there; those of other accounts are an administrator's."""
+    slurm = unknown()
+    slurm.without_uid = frozenset({Key(ACCOUNT, "bob"), Key("physics", "eve")})
+
+    (line,) = sync(slurm, "alice", "bob")
+
+    assert (line["event"], line["log_level"]) == ("slurmctld_without_uid", "warning")
+    assert f"no Unix user for 1 ({ACCOUNT}/bob)" in line["reason"]
+    assert "scontrol reconfigure" in line["reason"]
+    assert meter.read("associations_without_uid", cluster="lab") == 1
+    slurm.without_uid = frozenset()
+    assert sync(slurm, "alice", "bob") == []
+    assert meter.read("associations_without_uid", cluster="lab") == 0
+
+
 def test_what_was_removed_in_vain_is_told() -> None:
     """Who has left can still submit."""
     slurm = unknown()
-    slurm.in_force = {**slurm.state.associations(), (ACCOUNT, "carol"): Association()}
+    slurm.in_force = {**slurm.state.associations(), Key(ACCOUNT, "carol"): Association()}
 
     (line,) = sync(slurm, "alice", "bob")
 
@@ -76,7 +107,7 @@ def test_what_was_removed_in_vain_is_told() -> None:
 
 def test_only_accounts_of_allocations_count() -> None:
     """What an administrator has made is theirs to look after."""
-    assert sync(unknown(("physics", "")), "alice", "bob") == []
+    assert sync(unknown(Key("physics")), "alice", "bob") == []
     assert counted() == 0
 
 
@@ -103,7 +134,7 @@ def order(**changed: object) -> Desired:
 
 def test_an_order_does_not_wait_for_slurmctld() -> None:
     """Its end is told to Waldur at once; the next member sync looks."""
-    slurm = unknown((ACCOUNT, ""))
+    slurm = unknown(Key(ACCOUNT))
 
     assert one(run(slurm, order())).status is Status.APPLIED
     assert counted() is None
@@ -123,7 +154,7 @@ class Busy(FakeSlurm):
 
 def test_what_somebody_changes_meanwhile_is_on_its_way() -> None:
     """A user of whom slurmctld wasn't told, and who is gone by now, is no gap; the account is."""
-    known = unknown((ACCOUNT, ""), (ACCOUNT, "alice"))
+    known = unknown(Key(ACCOUNT), Key(ACCOUNT, "alice"))
     slurm = Busy(known.state, in_force=known.in_force)
 
     (line,) = sync(slurm, "alice", "bob")

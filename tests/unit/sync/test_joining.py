@@ -192,7 +192,7 @@ def test_a_leaver_with_jobs_is_removed_when_they_have_ended() -> None:
     assert (outcome.status, outcome.users) == (Status.DEFERRED, ("alice", "carol"))
     assert "alice still has jobs" in outcome.message
     assert slurm.jobs == {(ACCOUNT, "alice")}
-    assert slurm.state.accounts[ACCOUNT].held == {"alice"}
+    assert {*slurm.state.accounts[ACCOUNT].associations} == {("alice", "")}
     slurm.jobs.clear()
     (outcome,) = run(slurm, members("carol"), rules=rules)
     assert (outcome.status, outcome.users) == (Status.APPLIED, ("carol",))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
+from . import job_limits as jobs
 from . import qos, removal, removed, tres
 from .replies import RefusedError, Reply, UnsupportedError, nothing, unmodified
 from .state import Cluster, load, marks
 from .words import assignments, local, names, stored
 
 _NEW = {"name", "cluster", "parent", "description", "organization", "grptresmins"}
-_SETTINGS = {"parent", "grptresmins", "grpsubmitjobs", *qos.SETTINGS}
+_SETTINGS = {"parent", "grptresmins", "description", *jobs.LIMITS, *qos.SETTINGS}
 _ROOT_STAYS = (
     " You are not allowed to remove the root account.",
     " Use remove cluster instead.",
@@ -112,7 +113,11 @@ def modify(cluster: Cluster, words: list[str]) -> Reply:
     if not found:
         return unmodified(old=cluster.old)
     for account, _ in found:
-        _set(cluster, account, limits, changed.get("grpsubmitjobs"))
+        _set(cluster, account, limits)
+        jobs.change(cluster, account, "", None, changed)
+        if "description" in changed:
+            text = stored(changed["description"])
+            cluster.db.execute("UPDATE account SET description = ? WHERE name = ?", (text, account))
         if parent is not None and cluster.has_account(parent):
             _hang_under(cluster, account, parent)
         qos.change(cluster, account, "", changed)
@@ -134,16 +139,11 @@ def _chosen(cluster: Cluster, where: dict[str, str]) -> list[tuple[str, str]]:
     return cluster.db.execute(query, wanted).fetchall()
 
 
-def _set(cluster: Cluster, account: str, limits: dict[str, int], submit: str | None) -> None:
-    query = "SELECT limits, submit_jobs FROM assoc WHERE account = ? AND user = ''"
-    text, jobs = cluster.db.execute(query, [account]).fetchone()
+def _set(cluster: Cluster, account: str, limits: dict[str, int]) -> None:
+    where = "WHERE account = ? AND user = ''"
+    (text,) = cluster.db.execute(f"SELECT limits FROM assoc {where}", [account]).fetchone()  # noqa: S608
     merged = {name: count for name, count in (load(text) | limits).items() if count >= 0}
-    if submit is not None:
-        jobs = None if submit == "-1" else int(submit)
-    cluster.db.execute(
-        "UPDATE assoc SET limits = ?, submit_jobs = ? WHERE account = ? AND user = ''",
-        (json.dumps(merged), jobs, account),
-    )
+    cluster.db.execute(f"UPDATE assoc SET limits = ? {where}", (json.dumps(merged), account))  # noqa: S608
 
 
 def _hang_under(cluster: Cluster, account: str, parent: str) -> None:
@@ -182,6 +182,7 @@ def remove(cluster: Cluster, words: list[str]) -> Reply:
     db = cluster.db
     removed.keep(cluster, accounts, pairs)
     db.execute(f"DELETE FROM assoc WHERE account IN ({marks(accounts)})", accounts)  # noqa: S608
+    db.execute(f"DELETE FROM coordinator WHERE account IN ({marks(rows)})", rows)  # noqa: S608
     if "cluster" not in where:
         db.execute(f"DELETE FROM account WHERE name IN ({marks(rows)})", rows)  # noqa: S608
         return Reply([" Deleting accounts...", *(f"  {name}" for name in rows)])

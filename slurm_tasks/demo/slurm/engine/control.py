@@ -8,6 +8,8 @@ from . import usage
 from .replies import RefusedError, Reply, UnsupportedError
 from .state import Cluster, load
 
+NO_UID = 4294967294
+"""What slurmctld shows of a user whom it could not resolve."""
 VERSIONS = {"22.05": "22.05.8", "24.11": "24.11.5"}
 
 
@@ -23,6 +25,9 @@ def scontrol(cluster: Cluster, argv: list[str]) -> Reply:
         return Reply([up])
     if argv == ["--oneliner", "show", "assoc_mgr", "flags=assoc"]:
         return Reply(_associations(cluster))
+    if argv == ["reconfigure"]:
+        cluster.resolve_users()
+        return Reply()
     if argv != ["show", "config"]:
         raise UnsupportedError(f"scontrol {' '.join(argv)}")
     settings = {
@@ -78,13 +83,15 @@ def _associations(cluster: Cluster) -> list[str]:
     known = _tres(cluster)
     used = usage.counted(cluster)
     lines = ["Current Association Manager state", "Association Records"]
-    query = "SELECT account, user, submit_jobs, limits FROM assoc ORDER BY rowid"
-    for account, user, submit, limits in cluster.db.execute(query):
-        who = f"{user}({0 if user == 'root' else 1000})" if user else ""
+    unknown = {name for (name,) in cluster.db.execute("SELECT name FROM no_uid")}
+    query = "SELECT account, user, partition, submit_jobs, limits FROM assoc ORDER BY rowid"
+    for account, user, partition, submit, limits in cluster.db.execute(query):
+        uid = NO_UID if user in unknown else 0 if user == "root" else 1000
+        who = f"{user}({uid})" if user else ""
         minutes, seconds = load(limits), used.get((account, user.lower()), {})
         shown = ",".join(f"{x}={minutes.get(x, 'N')}({seconds.get(x, 0) // 60})" for x in known)
         lines.append(
-            f"ClusterName={cluster.name} Account={account} UserName={who} Partition= "
+            f"ClusterName={cluster.name} Account={account} UserName={who} Partition={partition} "
             f"UsageRaw/Norm/Efctv={seconds.get('billing', 0):.2f}/0.00/0.00 "
             f"GrpJobs=N(0) GrpSubmitJobs={'N' if submit is None else submit}(0) "
             f"GrpTRESMins={shown} GrpTRESRunMins="

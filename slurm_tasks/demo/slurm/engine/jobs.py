@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from . import job_limits
 from .replies import RefusedError, Reply, UnsupportedError
 from .state import ACTIVE, Cluster
 from .words import names, options
@@ -42,7 +43,6 @@ _INVALID = (
     " specified"
 )
 _INVALID_QOS = "sbatch: error: Batch job submission failed: Invalid qos specification"
-_BLOCKED = "sbatch: error: AssocGrpSubmitJobsLimit"
 _VIOLATES = (
     "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit"
     " limit, user's size and/or time limits)"
@@ -130,12 +130,15 @@ def sbatch(cluster: Cluster, argv: list[str]) -> Reply:
         raise UnsupportedError(f"word {rest[0]!r}")
     user = cluster.user
     account = given.get("account", cluster.defaults().get(user, "")).lower()
-    query = "SELECT 1 FROM assoc WHERE account = ? AND user = ? COLLATE BINARY"
-    if not cluster.db.execute(query, (account, user)).fetchone():
+    partition = cluster.partition_of(account, user)
+    query = """
+        SELECT 1 FROM assoc WHERE account = ? AND user = ? COLLATE BINARY AND partition = ?
+        AND user NOT IN (SELECT name FROM no_uid)"""
+    if not cluster.db.execute(query, (account, user, partition)).fetchone():
         raise RefusedError(_INVALID)
-    qos = _qos(given.get("qos", ""), *cluster.qos()[account, user])
-    if _is_blocked(cluster, account, user):
-        raise RefusedError(_BLOCKED, _VIOLATES)
+    qos = _qos(given.get("qos", ""), *cluster.qos()[account, user, partition])
+    if reason := job_limits.refusal(cluster, account, user, qos):
+        raise RefusedError(f"sbatch: error: {reason}", _VIOLATES)
     slept = re.search(r"sleep (\d+)", given.get("wrap", ""))
     seconds = int(slept[1]) if slept else 60
     requested = _requested(given)
@@ -163,26 +166,6 @@ def _qos(wanted: str, allowed: str, default: str) -> str:
     if chosen not in listed:
         raise RefusedError(_INVALID_QOS)
     return chosen
-
-
-def _is_blocked(cluster: Cluster, account: str, user: str) -> bool:
-    query = "SELECT parent, submit_jobs FROM assoc WHERE account = ? AND user = ''"
-    active = f"SELECT count(*) FROM job WHERE account = ? AND {ACTIVE}"  # noqa: S608
-    own = "SELECT submit_jobs FROM assoc WHERE account = ? AND user = ?"
-    (limit,) = cluster.db.execute(own, (account, user)).fetchone()
-    if limit is not None:
-        (jobs,) = cluster.db.execute(f"{active} AND user = ?", (account, user)).fetchone()
-        if jobs >= limit:
-            return True
-    while account:
-        parent, limit = cluster.db.execute(query, [account]).fetchone()
-        if limit is not None:
-            below = cluster.subtree([account])
-            jobs = sum(cluster.db.execute(active, [name]).fetchone()[0] for name, _ in below)
-            if jobs >= limit:
-                return True
-        account = parent
-    return False
 
 
 def _requested(given: dict[str, str]) -> dict[str, int]:

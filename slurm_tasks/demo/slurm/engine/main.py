@@ -8,11 +8,11 @@ import sqlite3
 import sys
 import time
 
-from . import accounts, control, faults, jobs, show, state, usage, users
+from . import accounts, control, coordinators, faults, jobs, show, state, usage, users
 from .replies import HangError, RefusedError, Reply, UnsupportedError
 from .words import options
 
-_OBJECTS = {"account": accounts, "user": users}
+_OBJECTS = {"account": accounts, "user": users, "coordinator": coordinators}
 _TOOLS = {
     "sacct": usage.sacct,
     "scancel": jobs.scancel,
@@ -36,11 +36,14 @@ def _sacctmgr(cluster: state.Cluster, argv: list[str]) -> Reply:
         if "parsable2" not in given:
             raise UnsupportedError("a listing without --parsable2")
         return show.show(cluster, what, rest, header="noheader" not in given)
-    if verb not in {"add", "modify", "remove"} or what not in _OBJECTS:
+    if verb not in {"add", "modify", "remove"} or not hasattr(_OBJECTS.get(what), verb):
         raise UnsupportedError(f"{verb} {what}")
     if "immediate" not in given:
         raise UnsupportedError("without --immediate it prompts for ever")
+    coordinators.require_right(cluster, verb, what, rest)
     reply: Reply = getattr(_OBJECTS[what], verb)(cluster, rest)
+    if verb != "modify" or any(word.lower().startswith("parent=") for word in rest):
+        cluster.resolve_users()
     return reply
 
 

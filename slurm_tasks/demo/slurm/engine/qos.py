@@ -30,7 +30,7 @@ def change(cluster: Cluster, account: str, user: str, changed: dict[str, str]) -
         (listed, default, account, user),
     )
     lines = []
-    for (name, who), (allowed, own) in cluster.qos().items():
+    for (name, who, _), (allowed, own) in cluster.qos().items():
         wanted = (cluster.old and default) or own
         touched = name == account and user in {"", who}
         if touched and wanted and wanted not in allowed.split(","):

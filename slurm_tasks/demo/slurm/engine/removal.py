@@ -14,14 +14,20 @@ _CHANGE_DEFAULTS = (
 Pairs = list[tuple[str, str]]
 
 
-def associations(cluster: Cluster, accounts: list[str], users: list[str] | None) -> Pairs:
-    """Return the (account, user) pairs of these accounts; of all their users, or of some."""
+def associations(
+    cluster: Cluster, accounts: list[str], users: list[str] | None, partition: str | None = None
+) -> Pairs:
+    """Return the (account, user) pairs of these accounts; of all their users, or of some.
+
+    With a partition, those of associations that are for it alone; the empty one is that of
+    associations that are for all.
+    """
     query = """
-        SELECT account, user FROM assoc WHERE user != ''
-        AND account IN (SELECT value FROM json_each(?))
+        SELECT DISTINCT account, user FROM assoc WHERE user != ''
+        AND account IN (SELECT value FROM json_each(?)) AND partition = coalesce(?3, partition)
         AND (?2 IS NULL OR user IN (SELECT value FROM json_each(?2))) ORDER BY account, user"""
     chosen = None if users is None else json.dumps(users)
-    return cluster.db.execute(query, (json.dumps(accounts), chosen)).fetchall()
+    return cluster.db.execute(query, (json.dumps(accounts), chosen, partition)).fetchall()
 
 
 def refuse_defaults(cluster: Cluster, going: Pairs, *, accounts: bool) -> None:
@@ -66,7 +72,7 @@ def refuse_defaults(cluster: Cluster, going: Pairs, *, accounts: bool) -> None:
 
 
 def _count(cluster: Cluster, user: str) -> int:
-    query = "SELECT count(*) FROM assoc WHERE user = ?"
+    query = "SELECT count(DISTINCT account) FROM assoc WHERE user = ?"
     count: int = cluster.db.execute(query, [user]).fetchone()[0]
     return count
 

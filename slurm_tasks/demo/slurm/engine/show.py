@@ -13,7 +13,12 @@ _ASSOCIATION = {
     "cluster": "Cluster",
     "parentname": "ParentName",
     "user": "User",
+    "partition": "Partition",
+    "coordinators": "Coord Accounts",
     "grpsubmitjobs": "GrpSubmit",
+    "maxsubmitjobs": "MaxSubmit",
+    "grpjobsaccrue": "GrpJobsAccrue",
+    "maxjobsaccrue": "MaxJobsAccrue",
     "grptresmins": "GrpTRESMins",
     "qos": "QOS",
     "defaultqos": "Def QOS",
@@ -21,22 +26,33 @@ _ASSOCIATION = {
 }
 _USER = {"user": "User", "defaultaccount": "Def Acct", "adminlevel": "Admin"}
 _TRES = {"type": "Type", "name": "Name"}
-_QOS = {"name": "Name"}
+_QOS = {
+    "name": "Name",
+    "grpsubmitjobs": "GrpSubmit",
+    "maxsubmitjobsperuser": "MaxSubmitPU",
+    "maxsubmitjobsperaccount": "MaxSubmitPA",
+}
+_OPTIONS = {"withassoc", "woplimits", "withcoord"}
 _CLUSTER = {"cluster": "Cluster"}
+
+
+_JOB_LIMITS = ("grpsubmitjobs", "maxsubmitjobs", "grpjobsaccrue", "maxjobsaccrue")
 
 
 def show(cluster: Cluster, what: str, words: list[str], *, header: bool) -> Reply:
     """List what a command asks for, in the columns that it names."""
+    given = _OPTIONS & {*words}
     values = assignments(
-        [word for word in words if word not in ("where", "withassoc", "withdeleted")],
+        [word for word in words if word not in {"where", "withdeleted", *_OPTIONS}],
         {"format", "cluster", "name"},
     )
     if "format" not in values:
         raise UnsupportedError("a listing without format=")
-    if "withassoc" in words and what != "account":
-        raise UnsupportedError(f"show {what} withassoc")
+    if given and (what != "account" or "withassoc" not in given):
+        raise UnsupportedError(f"show {what} {' '.join(sorted(given))}")
     if "withdeleted" in words and "withassoc" not in words:
         raise UnsupportedError("withdeleted without withassoc")
+    values |= dict.fromkeys(given, "")
     known, rows = {
         "account": _associations if "withassoc" in words else _accounts,
         "user": _users,
@@ -73,27 +89,37 @@ def _accounts(cluster: Cluster, values: dict[str, str]) -> Listing:
 
 
 def _associations(cluster: Cluster, values: dict[str, str]) -> Listing:
-    """List accounts with their associations; 22.05 shows a zero where there is none."""
+    """List accounts with their associations; 22.05 shows zeros where there is none.
+
+    With `woplimits` only what they have of their own, with `withcoord` coordinators, too.
+    """
     here = local(cluster.name, values)
     if not cluster.old and _has_lost_users(cluster):
         raise HangError
     query = """
-        SELECT name, description, organization, assoc.parent, assoc.user, assoc.submit_jobs,
-               assoc.limits
+        SELECT name, description, organization, assoc.parent, assoc.user, assoc.limits,
+               assoc.partition, assoc.submit_jobs, assoc.max_submit_jobs, assoc.jobs_accrue,
+               assoc.max_jobs_accrue, assoc.qos, assoc.default_qos
         FROM account LEFT JOIN assoc ON assoc.account = account.name AND ?
-        ORDER BY name, assoc.user"""
+        ORDER BY name, assoc.user, assoc.partition"""
     wanted = _wanted(values)
-    access = cluster.qos()
+    own = "woplimits" in values
+    access = {} if own else cluster.qos()
+    coordinators = cluster.coordinators() if "withcoord" in values else {}
     paths = removed.lineages(cluster) if "lineage" in values["format"] else _nothing
     rows = []
-    for name, description, organization, parent, user, submit, limits in cluster.db.execute(
-        query, [here]
-    ):
+    for row in cluster.db.execute(query, [here]):
+        name, description, organization, parent, user, limits, partition, *jobs = row
+        *jobs, qos, default = jobs
         if wanted is not None and name not in wanted:
             continue
         exists = user is not None
-        jobs = "" if submit is None else str(submit)
-        allowed, default = access[name, user] if exists else ("", "")
+        if exists and not own:
+            jobs[1] = cluster.max_submit_jobs(name, user, partition)
+            qos, default = access[name, user, partition]
+        shown = ["" if count is None else str(count) for count in jobs]
+        if not exists and cluster.old:
+            shown = ["0"] * len(jobs)
         rows.append(
             {
                 "account": name,
@@ -102,10 +128,12 @@ def _associations(cluster: Cluster, values: dict[str, str]) -> Listing:
                 "cluster": cluster.name if exists else "",
                 "parentname": parent or "",
                 "user": user or "",
-                "grpsubmitjobs": jobs if exists or not cluster.old else "0",
+                "partition": partition or "",
+                "coordinators": ",".join(sorted(coordinators.get(name, ()))),
+                **dict(zip(_JOB_LIMITS, shown, strict=True)),
                 "grptresmins": tres.limits(load(limits)) if exists else "",
-                "qos": allowed,
-                "defaultqos": default,
+                "qos": qos or "",
+                "defaultqos": default or "",
                 "lineage": paths(name, user or "") if exists else "",
             }
         )
@@ -142,8 +170,12 @@ def _tres(cluster: Cluster, _: dict[str, str]) -> Listing:
 
 
 def _qos(cluster: Cluster, _: dict[str, str]) -> Listing:
-    found = cluster.db.execute("SELECT name FROM qos ORDER BY rowid")
-    return _QOS, [{"name": name} for (name,) in found]
+    query = "SELECT name, submit_jobs, user_jobs, account_jobs FROM qos ORDER BY rowid"
+    rows = []
+    for row in cluster.db.execute(query):
+        shown = ("" if value is None else str(value) for value in row)
+        rows.append(dict(zip(_QOS, shown, strict=True)))
+    return _QOS, rows
 
 
 def _clusters(cluster: Cluster, _: dict[str, str]) -> Listing:

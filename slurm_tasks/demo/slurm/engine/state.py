@@ -18,12 +18,19 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE tres (type TEXT NOT NULL, name TEXT NOT NULL);
 CREATE TABLE account (name TEXT PRIMARY KEY, description TEXT, organization TEXT);
 CREATE TABLE person (name TEXT PRIMARY KEY COLLATE NOCASE, level TEXT NOT NULL DEFAULT 'None');
-CREATE TABLE qos (name TEXT PRIMARY KEY);
+CREATE TABLE qos (
+    name TEXT PRIMARY KEY, submit_jobs INTEGER, user_jobs INTEGER, account_jobs INTEGER);
 CREATE TABLE assoc (
     account TEXT NOT NULL, user TEXT NOT NULL COLLATE NOCASE, parent TEXT NOT NULL,
     is_default INTEGER NOT NULL DEFAULT 0, limits TEXT NOT NULL DEFAULT '{}', submit_jobs INTEGER,
+    max_submit_jobs INTEGER, jobs_accrue INTEGER, max_jobs_accrue INTEGER,
     qos TEXT NOT NULL DEFAULT '', default_qos TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (account, user));
+    partition TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (account, user, partition));
+CREATE TABLE coordinator (
+    account TEXT NOT NULL, user TEXT NOT NULL COLLATE NOCASE, PRIMARY KEY (account, user));
+CREATE TABLE no_unix_user (name TEXT PRIMARY KEY);
+CREATE TABLE no_uid (name TEXT PRIMARY KEY);
 CREATE INDEX assoc_user ON assoc (user);
 CREATE INDEX assoc_parent ON assoc (parent);
 CREATE TABLE removed (
@@ -46,8 +53,13 @@ CREATE TABLE command (
 _START = """
 UPDATE job SET state = 'RUNNING', start = begin, end = begin + seconds, allocated = requested
 WHERE run = ?"""
+PARTITION = "main"
+"""The only one that there is; jobs run in it."""
 ACTIVE = "state IN ('PENDING', 'RUNNING')"
-_TABLES = ("tres", "account", "person", "qos", "assoc", "removed", "job", "fault", "command")
+_TABLES = (
+    *("tres", "account", "person", "qos", "assoc", "removed", "coordinator"),
+    *("no_unix_user", "no_uid", "job", "fault", "command"),
+)
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -78,7 +90,7 @@ def initialise(path: str, settings: dict[str, str]) -> None:
             [("root", "default root account", "root"), ("waldur", "waldur", "waldur")],
         )
         connection.execute("INSERT INTO person VALUES ('root', 'Administrator')")
-        connection.execute("INSERT INTO qos VALUES ('normal')")
+        connection.execute("INSERT INTO qos (name) VALUES ('normal')")
         connection.executemany(
             "INSERT INTO assoc (account, user, parent, is_default) VALUES (?, ?, ?, ?)",
             [("root", "", "", 0), ("root", "root", "", 1), ("waldur", "", "root", 0)],
@@ -116,7 +128,7 @@ class Cluster:
         """Let the jobs whose time has come start and end."""
         due = "SELECT run, account, user, qos FROM job WHERE state = 'PENDING' AND begin <= ?"
         for run, account, user, qos in self.db.execute(due, [self.now]).fetchall():
-            allowed, _ = self.qos().get((account, user), ("", ""))
+            allowed, _ = self.qos().get((account, user, self.partition_of(account, user)), ("", ""))
             if qos in allowed.split(","):
                 self.db.execute(_START, [run])
             else:  # it is held, and starts when it may
@@ -156,25 +168,66 @@ class Cluster:
         """Return the default account of every user that has one."""
         return dict(self.db.execute("SELECT user, account FROM assoc WHERE is_default"))
 
-    def qos(self) -> dict[tuple[str, str], tuple[str, str]]:
+    def qos(self) -> dict[tuple[str, str, str], tuple[str, str]]:
         """Return the QoS list and the default QoS of every association: its own, or inherited."""
-        query = "SELECT account, user, parent, qos, default_qos FROM assoc"
-        own = {(account, user): rest for account, user, *rest in self.db.execute(query)}
-        found: dict[tuple[str, str], tuple[str, str]] = {}
+        query = "SELECT account, user, partition, parent, qos, default_qos FROM assoc"
+        own = {(account, user, part): rest for account, user, part, *rest in self.db.execute(query)}
+        found: dict[tuple[str, str, str], tuple[str, str]] = {}
 
-        def look(account: str, user: str) -> tuple[str, str]:
-            key = account, user
+        def look(account: str, user: str, part: str) -> tuple[str, str]:
+            key = account, user, part
             if key not in own:
                 return "", ""
             if key not in found:
                 parent, qos, default = own[key]
-                above = look(account if user else parent, "")
+                above = look(account if user else parent, "", "")
                 found[key] = qos or above[0], default or above[1]
             return found[key]
 
-        for account, user in own:
-            look(account, user)
+        for key in own:
+            look(*key)
         return found
+
+    def partition_of(self, account: str, user: str) -> str:
+        """Return the partition of the association that a user's jobs have: that, or none."""
+        query = "SELECT 1 FROM assoc WHERE (account, user, partition) = (?, ?, ?)"
+        found = self.db.execute(query, (account, user, PARTITION)).fetchone()
+        return PARTITION if found else ""
+
+    def max_submit_jobs(self, account: str, user: str, partition: str) -> int | None:
+        """Return MaxSubmitJobs of an association: its own, or the first one above it."""
+        query = """
+            SELECT max_submit_jobs, parent FROM assoc
+            WHERE account = ? AND user = ? AND partition = ?"""
+        row = self.db.execute(query, (account, user, partition)).fetchone()
+        while row and row[0] is None and account:
+            account = account if user else row[1]
+            user = ""
+            row = self.db.execute(query, (account, "", "")).fetchone()
+        return row[0] if row else None
+
+    def coordinators(self) -> dict[str, set[str]]:
+        """Return the coordinators of every account, those of accounts above it among them."""
+        own: dict[str, set[str]] = {}
+        for account, user in self.db.execute("SELECT account, user FROM coordinator"):
+            own.setdefault(account, set()).add(user)
+        parents = dict(self.db.execute("SELECT account, parent FROM assoc WHERE user = ''"))
+        found = {account: {*users} for account, users in own.items()}
+        for account, parent in parents.items():
+            above = parent
+            while above:
+                found.setdefault(account, set()).update(own.get(above, ()))
+                above = parents.get(above, "")
+        return found
+
+    def resolve_users(self) -> None:
+        """Let slurmctld look again for the Unix users whom it doesn't know."""
+        self.db.execute("DELETE FROM no_uid WHERE name NOT IN (SELECT name FROM no_unix_user)")
+        self.db.execute(
+            """
+            INSERT OR IGNORE INTO no_uid SELECT name FROM no_unix_user
+            WHERE name IN (SELECT user FROM assoc)"""
+        )
 
     def known_tres(self) -> set[str]:
         """Return the TRES by the names that limits are set with."""

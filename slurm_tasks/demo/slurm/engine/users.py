@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import qos, removal, removed
+from . import job_limits, qos, removal, removed
 from .replies import RefusedError, Reply, UnsupportedError, nothing, unmodified
 from .state import Cluster
 from .words import assignments, local, names
@@ -13,7 +13,7 @@ _HINT = (
 )
 
 
-_SETTINGS = {"grpsubmitjobs", *qos.SETTINGS}
+_SETTINGS = {*job_limits.LIMITS, *qos.SETTINGS}
 
 
 def add(cluster: Cluster, words: list[str]) -> Reply:
@@ -24,7 +24,7 @@ def add(cluster: Cluster, words: list[str]) -> Reply:
     DefaultAccount's association is made as well, and overwrites the default of users who get it
     or another one with this command.
     """
-    values = assignments(words, {"name", "cluster", "account", "defaultaccount"})
+    values = assignments(words, {"name", "cluster", "account", "defaultaccount", "partition"})
     if not {"name", "account"} <= values.keys():
         raise UnsupportedError("add user without name and account")
     local(cluster.name, values, create=True)
@@ -35,7 +35,8 @@ def add(cluster: Cluster, words: list[str]) -> Reply:
     if cluster.old:
         accounts.sort()
     missing = [name for name in wanted if name not in accounts]
-    has = _spelled(cluster, accounts, users)
+    partition = values.get("partition", "")
+    has = _spelled(cluster, accounts, users, partition)
     new = [(x, user) for user in users for x in accounts if (x, user) not in has]
     if not new:
         return _nothing_added(cluster, missing)
@@ -44,7 +45,8 @@ def add(cluster: Cluster, words: list[str]) -> Reply:
     fresh = [user for user in users if user.lower() not in known]
     cluster.db.executemany("INSERT INTO person (name) VALUES (?)", [(user,) for user in fresh])
     cluster.db.executemany(
-        "INSERT OR REPLACE INTO assoc (account, user, parent) VALUES (?, ?, '')", new
+        "INSERT OR REPLACE INTO assoc (account, user, parent, partition) VALUES (?, ?, '', ?)",
+        [(*pair, partition) for pair in new],
     )
     for user in dict.fromkeys(user for _, user in new):
         if default in accounts:
@@ -65,13 +67,15 @@ def add(cluster: Cluster, words: list[str]) -> Reply:
     return Reply([*out, *_missing(cluster, missing)])
 
 
-def _spelled(cluster: Cluster, accounts: list[str], users: list[str]) -> set[tuple[str, str]]:
+def _spelled(
+    cluster: Cluster, accounts: list[str], users: list[str], partition: str
+) -> set[tuple[str, str]]:
     """Return the associations that an `add` leaves alone.
 
     24.11 makes one anew whose user is spelled otherwise, with the new spelling; for 22.05 both
     are the same user.
     """
-    found = removal.associations(cluster, accounts, users)
+    found = removal.associations(cluster, accounts, users, partition)
     if not cluster.old:
         return {*found}
     same = {user.lower(): user for user in users}
@@ -103,7 +107,8 @@ def _nothing_added(cluster: Cluster, missing: list[str]) -> Reply:
 def set_default(cluster: Cluster, user: str, account: str) -> None:
     """Make one of a user's associations the default."""
     cluster.db.execute(
-        "UPDATE assoc SET is_default = (account = ?) WHERE user = ?", (account, user)
+        "UPDATE assoc SET is_default = (account = ? AND partition = '') WHERE user = ?",
+        (account, user),
     )
 
 
@@ -113,7 +118,7 @@ def modify(cluster: Cluster, words: list[str]) -> Reply:
         raise UnsupportedError("modify without set")
     split = words.index("set")
     plain = [word for word in words[:split] if word != "where"]
-    where = assignments(plain, {"name", "cluster", "account"})
+    where = assignments(plain, {"name", "cluster", "account", "partition"})
     if "account" in where:
         return _modify(cluster, where, assignments(words[split + 1 :], _SETTINGS))
     account = assignments(words[split + 1 :], {"defaultaccount"}).get("defaultaccount", "").lower()
@@ -125,17 +130,13 @@ def modify(cluster: Cluster, words: list[str]) -> Reply:
 def _modify(cluster: Cluster, where: dict[str, str], changed: dict[str, str]) -> Reply:
     """Change associations; users without one there are passed over."""
     users = names(where["name"]) if "name" in where else None
-    here = local(cluster.name, where)
-    found = removal.associations(cluster, names(where["account"]), users) if here else []
+    here, partition = local(cluster.name, where), where.get("partition")
+    accounts = names(where["account"])
+    found = removal.associations(cluster, accounts, users, partition) if here else []
     if not found:
         return unmodified(old=cluster.old)
     for account, user in found:
-        if "grpsubmitjobs" in changed:
-            jobs = int(changed["grpsubmitjobs"])
-            cluster.db.execute(
-                "UPDATE assoc SET submit_jobs = ? WHERE account = ? AND user = ?",
-                (None if jobs < 0 else jobs, account, user),
-            )
+        job_limits.change(cluster, account, user, partition, changed)
         qos.change(cluster, account, user, changed)
     lines = [f"  C = {cluster.name:<10} A = {name:<20} U = {user:<9}" for name, user in found]
     return Reply([" Modified user associations...", *lines])
@@ -182,7 +183,9 @@ def remove(cluster: Cluster, words: list[str]) -> Reply:
     cluster.db.executemany("DELETE FROM assoc WHERE account = ? AND user = ?", going)
     left = {user for (user,) in cluster.db.execute("SELECT DISTINCT user FROM assoc")}
     gone = sorted({user for _, user in going} - left)
-    cluster.db.executemany("DELETE FROM person WHERE name = ?", [(user,) for user in gone])
+    for table, column in (("person", "name"), ("coordinator", "user")):
+        statement = f"DELETE FROM {table} WHERE {column} = ?"  # noqa: S608 -- our own names
+        cluster.db.executemany(statement, [(user,) for user in gone])
     out = [" Deleting user associations..."]
     out += [f"  C = {cluster.name:<10} A = {name:<10} U = {user:<9}" for name, user in going]
     if gone:
