@@ -46,6 +46,10 @@ class ParseError(TransientError):
     """
 
 
+class ServerLateError(TransientError):
+    """Waldur hasn't done its own part of an order yet, which mostly takes a moment."""
+
+
 class OrderStuckError(TransientError):
     """An order can't go on until a person mends something; it is tried again less and less often.
 

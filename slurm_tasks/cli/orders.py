@@ -6,6 +6,9 @@ import click
 
 from slurm_tasks.cli import common
 
+PATIENCE = 5.0
+"""Seconds that a person waits for Waldur's own worker, which mostly takes 0.3 s."""
+
 
 @click.group()
 def orders() -> None:
@@ -108,12 +111,18 @@ def _locally(uuid: str) -> dict[str, str]:
 
 
 def _carried_out(uuid: str) -> str:
+    import stamina
+
+    from slurm_tasks.errors import ServerLateError
     from slurm_tasks.model.messages import ReconcileRequest
     from slurm_tasks.sync import cluster
     from slurm_tasks.sync import orders as flow
 
     control = common.local_control()
-    desired = flow.prepare(control, uuid)
+    prepare = stamina.retry(
+        on=ServerLateError, attempts=None, timeout=PATIENCE, wait_initial=0.3, wait_max=1
+    )(flow.prepare)
+    desired = prepare(control, uuid)
     if isinstance(desired, str):
         return desired
     request = ReconcileRequest(items=(desired,), dry_run=control.read_only)

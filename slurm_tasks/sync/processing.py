@@ -7,7 +7,7 @@ is known only afterwards. So nothing is done about an order before (recorded, Oc
 
 from datetime import UTC, datetime, timedelta
 
-from slurm_tasks.errors import OrderStuckError, TransientError
+from slurm_tasks.errors import OrderStuckError, ServerLateError
 from slurm_tasks.sync.control import Control
 from slurm_tasks.waldur.client import Generation
 from slurm_tasks.waldur.views import Order, Resource
@@ -34,7 +34,7 @@ def require(control: Control, order: Order, resource: Resource) -> None:
     """Make sure that an older server has done its part of an order that is executing.
 
     Raises:
-        TransientError: not yet.
+        ServerLateError: not yet.
         OrderStuckError: not for ten minutes; a person has to look at Waldur's worker.
     """
     if control.waldur.generation is Generation.B or is_done(order, resource):
@@ -42,7 +42,7 @@ def require(control: Control, order: Order, resource: Resource) -> None:
     waited = datetime.now(UTC) - (order.modified or datetime.now(UTC))
     text = f"Waldur's own worker has not processed order {order.uuid} yet"
     if waited < PATIENCE:
-        raise TransientError(text)
+        raise ServerLateError(text)
     raise OrderStuckError(
         f"{text}, {waited.total_seconds() / 60:.0f} minutes after its approval: is Waldur's Celery"
         " worker running? An order that was set executing past the approval is never processed:"

@@ -68,7 +68,8 @@ def test_limits(name: str, world: World, chaos: Chaos, clock: time_machine.Trave
         resource = world.allocated("Standing")
         first = world.order("First")
         refused = {world.order("Poison", limits): shown}
-        if not set(limits) < set(LIMITS):  # an Update keeps the limits that it doesn't name
+        # an Update keeps the limits that it doesn't name, and Waldur refuses unknown ones
+        if set(limits) == set(LIMITS):
             refused[world.waldur.order_update(resource, cast("Any", limits))] = shown
         last = world.order("Last")
         world.sync_orders()
@@ -118,7 +119,7 @@ def test_usernames(world: World, chaos: Chaos, clock: time_machine.Traveller) ->
         with capture_logs() as logs:
             world.sync_members()
         refused = [line["username"] for line in logs if line["event"] == "username_refused"]
-        assert refused == [name.strip().lower() for name in USERNAMES]
+        assert sorted(refused) == sorted(name.strip() for name in USERNAMES)
         assert world.account(resource).users == {"alice", "bob", "carol"}
         converge(world, clock, run)
         assert_harmless(world)

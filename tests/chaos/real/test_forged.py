@@ -16,6 +16,7 @@ import pytest
 
 from slurm_tasks.demo.slurm import SlurmSimulator
 from slurm_tasks.demo.stack import free_port
+from slurm_tasks.errors import InputError
 from tests.support import service
 from tests.support.chaos import Chaos
 from tests.support.service import Service
@@ -273,7 +274,7 @@ def test_an_order_that_is_no_uuid_asks_waldur_nothing(
     asked = len(forger.run.waldur.requests)
 
     with chaos.run("trust", "forged: an order that is no uuid"):
-        with pytest.raises(ValueError, match="is not a uuid"):
+        with pytest.raises(InputError, match="is not a uuid"):
             forger.run.result(forger.run.send(PROCESS, order))
 
         assert len(forger.run.waldur.requests) == asked

@@ -150,12 +150,12 @@ def test_only_administrators_and_operators_are_told_to_see_all_jobs(cluster: Lab
     assert not cluster.as_service("alice").sees_all_jobs()
 
 
-@pytest.mark.parametrize("release", ["2205", "2411", "2605"])
+@pytest.mark.parametrize("release", ["slurm_2205", "slurm_2411", "slurm_2605"])
 def test_a_statement_limit_that_only_the_months_query_exceeds_is_a_failed_read(
     request: pytest.FixtureRequest, release: str
 ) -> None:
     """65,000 rows of one month; real clusters only."""
-    real: RealCluster = request.getfixturevalue(f"slurm_{release}")
+    real: RealCluster = request.getfixturevalue(release)
     real.reset()
     cluster = Lab(real)
     _used(cluster)
